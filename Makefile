@@ -1,0 +1,56 @@
+# Every chore goes through here; each target works from a fresh clone with python3 >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := local,openai,anthropic,postgres,dev
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export HF_HUB_OFFLINE = 1
+
+.PHONY: help install demo test test-slow lint format bench docs clean
+
+help:
+	@echo "make demo       replay a real agent conversation under a tight window, then ask the local model"
+	@echo "make test       the whole quick test tier"
+	@echo "make test-slow  the long campaigns (kills, big tables of cases)"
+	@echo "make lint       ruff, mypy, pyright, import-linter, generated docs"
+	@echo "make bench      the benchmarks of docs/benchmarks.md"
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet uv || echo "uv is not to be had: using pip"
+	@if $(BIN)/python -m uv --version >/dev/null 2>&1; then \
+	  $(BIN)/python -m uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[$(EXTRAS)]"; \
+	else \
+	  $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"; \
+	fi
+	@touch $@
+
+install: $(VENV)/.installed
+
+demo: install
+	@$(BIN)/contextkit demo
+
+test: install
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+
+test-slow: install
+	@$(BIN)/python -m pytest -m slow
+
+lint: install
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+	@$(BIN)/python docs/generate.py --check
+
+format: install
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+docs: install
+	@$(BIN)/python docs/generate.py
+
+bench: install
+	@$(BIN)/python docs/bench/turn.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,148 @@
+"""The contract of history stores: an append-only log, one view a thread, closed turns.
+
+A store keeps and orders; it never counts tokens and never decides. All writes of one turn are one
+transaction: entries, the view by compare-and-swap, the turn's ledger. What a method has returned
+from is durable as the store documents; a kill at any instant loses nothing that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from contextkit.log import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRecord:
+    """A thread as a store knows it."""
+
+    id: int
+    tenant: str
+    name: str
+    counter: str
+    """Name of the counter whose measures the entries carry."""
+    parent: int | None = None
+    """The thread this one was forked from, and up to where it shares its entries."""
+    forked_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredView:
+    """The committed view of a thread as JSON text, with the version that compare-and-swap checks."""
+
+    version: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """One closed turn: the ledger as JSON text and when it was closed (UTC, ISO 8601)."""
+
+    number: int
+    body: str
+    closed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What may have changed since a thread was last looked at; cheap to ask for."""
+
+    n_entries: int
+    view_version: int
+    """0 where no view was ever committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something `verify` found: which thread, which entry, what is wrong."""
+
+    tenant: str
+    thread: str
+    seq: int | None
+    what: str
+
+
+class SeqTaken(Exception):  # noqa: N818  it is a signal between log and store, not an error of the user's
+    """Another writer appended first; read the tail again and retry. Never leaves the manager."""
+
+
+class HistoryStore(Protocol):
+    """Keeps threads. Implementations are pydantic models: their fields are their YAML.
+
+    Errors: `StoreBusy`, `StoreReadOnly`, `StoreTooNew`, `StoreCorrupt`, `StoreError`. Safe to use
+    from several threads at once, and, where it is on disk or a server, from several processes.
+    """
+
+    kind: ClassVar[str]
+
+    def open_thread(
+        self, tenant: str, name: str, *, counter: str, create: bool = True
+    ) -> ThreadRecord | None:
+        """Find or create; None where it is missing and `create` is false."""
+        ...
+
+    def list_threads(self, tenant: str | None = None) -> list[ThreadRecord]:
+        """All threads of a tenant (or of every tenant, for `verify` and the inspector), by name."""
+        ...
+
+    def head(self, thread: ThreadRecord) -> Head: ...
+
+    def entries(self, thread: ThreadRecord, start: int, stop: int) -> list[Entry]:
+        """Entries `start <= seq < stop` in order, those inherited from a parent included."""
+        ...
+
+    def irregular(self, thread: ThreadRecord, start: int) -> list[int]:
+        """`seq` of every irregular entry at or after `start`, ascending."""
+        ...
+
+    def append(self, thread: ThreadRecord, entries: Sequence[Entry]) -> None:
+        """Store a batch, whole or not at all. Raises `SeqTaken` where its first `seq` is not the next."""
+        ...
+
+    def view(self, thread: ThreadRecord) -> StoredView | None: ...
+
+    def commit(
+        self,
+        thread: ThreadRecord,
+        *,
+        entries: Sequence[Entry],
+        view: StoredView | None,
+        turn: str | None,
+    ) -> int:
+        """One turn in one transaction; returns the turn's number (counted from 1; 0 without a turn).
+
+        `view.version` is the version this view replaces plus one. Raises `SeqTaken`, or `ViewConflict`
+        where the stored version is another; then nothing of the turn was stored.
+        """
+        ...
+
+    def turns(self, thread: ThreadRecord) -> list[StoredTurn]:
+        """Closed turns in order."""
+        ...
+
+    def fork(self, thread: ThreadRecord, name: str, *, at: int) -> ThreadRecord:
+        """A new thread of the same tenant that shares entries `0 <= seq < at` and has its own view.
+
+        Raises `StoreError` where `name` exists already.
+        """
+        ...
+
+    def recount(self, thread: ThreadRecord, counter: str, entries: Iterator[Entry]) -> ThreadRecord:
+        """Replace every measure and total by those of `entries` and take `counter` as the thread's."""
+        ...
+
+    def load_state(self, key: str) -> str | None:
+        """A small value kept beside the threads (what a counter has learned)."""
+        ...
+
+    def save_state(self, key: str, value: str) -> None: ...
+
+    def verify(self, tenant: str | None = None) -> Iterator[Problem]:
+        """Re-derive every digest, chain value, total and view; yield what does not match."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections and files; the store can't be used after."""
+        ...
