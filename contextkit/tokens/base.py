@@ -1,4 +1,4 @@
-"""The contract of token counters: a message has a *measure*, measures add up, a measure has a price in tokens.
+"""The contract of token counters: a message has a *measure*, measures add, each has its tokens.
 
 A measure is a short tuple of whole numbers that belongs to its counter: `(tokens, upper)` where the
 tokenizer is at hand, bytes by content class where it is not. Because measures add, the log stores

@@ -1,0 +1,351 @@
+"""The draft of a call: an immutable piece table with the only five ways to change it.
+
+A *sticky* edit is committed to the thread's view once the call was answered, so later calls extend
+this one's prefix. A *transient* edit lives for this call. Both tables are carried side by side, so
+what gets committed is simply the table that never saw the transient edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+from contextkit.errors import PolicyError
+from contextkit.log import Entry
+from contextkit.messages import Message
+from contextkit.piece import Piece, edit, entry_handle, merge
+from contextkit.tokens import Measure, TokenCounter, add
+from contextkit.tools import Tool
+
+
+class LogView(Protocol):
+    """The log as a draft reads it: the stored entries and this turn's new ones, by `seq`."""
+
+    @property
+    def stop(self) -> int:
+        """One past the newest entry."""
+        ...
+
+    def entry(self, seq: int) -> Entry: ...
+
+    def entries(self, start: int, stop: int) -> list[Entry]: ...
+
+    def span(self, start: int, stop: int) -> Measure:
+        """The measure of `start <= seq < stop`; two look-ups, whatever the length."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """A range that no policy may drop or change: the current request, the newest batch."""
+
+    start: int
+    stop: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the next call would send, so far. Every change returns a new draft."""
+
+    log: LogView
+    counter: TokenCounter
+    pieces: tuple[Piece, ...]
+    """As this call would show them."""
+    sticky: tuple[Piece, ...]
+    """As they will be committed: `pieces` without the transient edits."""
+    tools: tuple[Tool, ...]
+    frame: Measure
+    limit_tokens: int
+    """Window without the reply reserve: what `upper_tokens` may reach."""
+    protected: tuple[Protected, ...] = ()
+    cache_points: tuple[tuple[int, str, str], ...] = ()
+    """(`seq` of the entry that ends the cached prefix, or -1 for the tools; ttl; why)."""
+    notes: tuple[str, ...] = ()
+
+    # -- what it holds -----------------------------------------------------------------------
+
+    @cached_property
+    def measure(self) -> Measure:
+        total = self.frame
+        for piece in self.pieces:
+            total = add(total, piece.measure)
+        return total
+
+    @cached_property
+    def upper_tokens(self) -> int:
+        """The call's tokens at the upper end of the error bar, frame included."""
+        return self.upper(self.frame) + sum(self.upper(piece.measure) for piece in self.pieces)
+
+    def upper(self, measure: Measure) -> int:
+        return self.counter.upper(measure)
+
+    def shown(self, piece: Piece) -> Sequence[Message]:
+        """The messages that a piece puts into the call."""
+        if piece.shown is not None:
+            return piece.shown
+        return [entry.message for entry in self.log.entries(piece.start, piece.stop)]
+
+    def visible(self, start: int = 0) -> Iterator[Entry]:
+        """Entries from `start` on that are shown as they were said, oldest first."""
+        for piece in self.pieces:
+            if piece.is_log and piece.stop > start:
+                yield from self.log.entries(max(start, piece.start), piece.stop)
+
+    def is_protected(self, start: int, stop: int) -> Protected | None:
+        """The protected range that meets `start <= seq < stop`, if any."""
+        for guard in self.protected:
+            if guard.start < stop and start < guard.stop:
+                return guard
+        return None
+
+    def free(self, start: int, stop: int) -> Iterator[tuple[Piece, int, int]]:
+        """What a policy may drop of `start <= seq < stop`: shown, not pinned, not protected.
+
+        Each with the piece it belongs to, oldest first; a replaced piece is whole or not there.
+        """
+        for piece in self.pieces:
+            if piece.shown == () or piece.is_inserted or piece.pinned:
+                continue
+            if not piece.is_log:
+                whole = start <= piece.start and piece.stop <= stop
+                if whole and self.is_protected(piece.start, piece.stop) is None:
+                    yield piece, piece.start, piece.stop
+                continue
+            low = max(start, piece.start)
+            high = min(stop, piece.stop)
+            for guard in sorted(self.protected, key=lambda g: g.start):
+                if low < min(guard.start, high):
+                    yield piece, low, min(guard.start, high)
+                if guard.start < high:
+                    low = max(low, guard.stop)
+            if low < high:
+                yield piece, low, high
+
+    # -- the five ways to change it ----------------------------------------------------------
+
+    def keep(
+        self,
+        start: int,
+        stop: int,
+        *,
+        policy: str,
+        why: str,
+        section: str | None = None,
+        pinned: bool | None = None,
+        sticky: bool = True,
+    ) -> Draft:
+        """Show a range as it was said (again), in another section or pinned."""
+        span = self.log.span
+
+        def change(piece: Piece) -> Piece:
+            return replace(
+                piece,
+                action="keep",
+                shown=None,
+                measure=span(piece.start, piece.stop),
+                section=piece.section if section is None else section,
+                pinned=piece.pinned if pinned is None else pinned,
+                policy=policy,
+                why=why,
+                detail="",
+            )
+
+        return self._edit(start, stop, change, sticky)
+
+    def drop(
+        self,
+        start: int,
+        stop: int,
+        *,
+        policy: str,
+        why: str,
+        sticky: bool = True,
+        even_protected: bool = False,
+    ) -> Draft:
+        """Leave a range out. Raises `PolicyError` for what is pinned or protected."""
+        if not even_protected:
+            self._refuse(start, stop, policy)
+        zero = self.counter.zero
+
+        def change(piece: Piece) -> Piece:
+            if piece.shown == ():
+                return piece
+            return replace(
+                piece, action="drop", shown=(), measure=zero, policy=policy, why=why, detail=""
+            )
+
+        return self._edit(start, stop, change, sticky)
+
+    def replace(
+        self,
+        start: int,
+        stop: int,
+        messages: Sequence[Message],
+        *,
+        policy: str,
+        why: str,
+        section: str | None = None,
+        detail: str = "",
+        sticky: bool = True,
+        even_protected: bool = False,
+    ) -> Draft:
+        """Show `messages` in place of a range. Raises `PolicyError` for what is pinned or protected.
+
+        `even_protected` is for a shorter form of a batch's results, never of the request itself.
+        """
+        if not messages:
+            raise PolicyError(f"{policy}: replace needs messages; use drop to show nothing")
+        if not even_protected:
+            self._refuse(start, stop, policy)
+        made: list[Piece] = []
+
+        def change(piece: Piece) -> Piece | None:
+            if made:
+                return None
+            made.append(
+                replace(
+                    piece,
+                    start=start,
+                    stop=stop,
+                    action="replace",
+                    shown=tuple(messages),
+                    measure=self._measure(messages),
+                    section=piece.section if section is None else section,
+                    policy=policy,
+                    why=why,
+                    detail=detail,
+                )
+            )
+            return made[0]
+
+        draft = self._edit(start, stop, change, sticky, again=made.clear)
+        if not made:
+            raise PolicyError(f"{policy}: {entry_handle(start, stop)} is not in this draft")
+        return draft
+
+    def insert(
+        self,
+        at: int,
+        messages: Sequence[Message],
+        *,
+        section: str,
+        policy: str,
+        why: str,
+        sticky: bool = False,
+    ) -> Draft:
+        """Put new messages before entry `at` (or at the end)."""
+        if not messages:
+            raise PolicyError(f"{policy}: insert needs messages")
+        piece = Piece(
+            at, at, self._measure(messages), "insert", tuple(messages), section, False, policy, why
+        )
+
+        def put(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+            cutted = edit(pieces, at, self.log.stop, self.log, lambda part: part)
+            index = next((i for i, p in enumerate(cutted) if p.start >= at), len(cutted))
+            return (*cutted[:index], piece, *cutted[index:])
+
+        return self._put(put, sticky)
+
+    def move(
+        self, start: int, stop: int, *, to: int, policy: str, why: str, sticky: bool = False
+    ) -> Draft:
+        """Show a range before entry `to` instead of in its own place."""
+
+        def put(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+            taken: list[Piece] = []
+
+            def take(piece: Piece) -> None:
+                taken.append(replace(piece, action="move", policy=policy, why=why))
+
+            rest = list(edit(pieces, start, stop, self.log, take))
+            rest = list(edit(rest, to, self.log.stop, self.log, lambda part: part))
+            index = next((i for i, p in enumerate(rest) if p.start >= to), len(rest))
+            return (*rest[:index], *taken, *rest[index:])
+
+        return self._put(put, sticky)
+
+    # -- beside the pieces ---------------------------------------------------------------------
+
+    def note(self, text: str) -> Draft:
+        """The same draft with a remark for the ledger that concerns the whole call."""
+        return self if text in self.notes else replace(self, notes=(*self.notes, text))
+
+    def with_tools(self, tools: tuple[Tool, ...]) -> Draft:
+        """The same tools in another order."""
+        return replace(self, tools=tools)
+
+    def with_cache_points(self, points: tuple[tuple[int, str, str], ...]) -> Draft:
+        """Points after which the provider is asked to remember the prefix."""
+        return replace(self, cache_points=points)
+
+    # -- inner ---------------------------------------------------------------------------------
+
+    def _measure(self, messages: Sequence[Message]) -> Measure:
+        total = self.counter.zero
+        for message in messages:
+            total = add(total, self.counter.measure(message))
+        return total
+
+    def _refuse(self, start: int, stop: int, policy: str) -> None:
+        guard = self.is_protected(start, stop)
+        if guard is not None:
+            raise PolicyError(
+                f"{policy} may not change {entry_handle(start, stop)}: "
+                f"{entry_handle(guard.start, guard.stop)} is {guard.why}"
+            )
+        for piece in self.pieces:
+            if piece.pinned and piece.start < stop and start < piece.stop:
+                raise PolicyError(f"{policy} may not change {piece.handle}: it is pinned")
+
+    def _edit(
+        self,
+        start: int,
+        stop: int,
+        change: Callable[[Piece], Piece | None],
+        sticky: bool,
+        again: Callable[[], None] = lambda: None,
+    ) -> Draft:
+        kept = self.sticky
+        if sticky:
+            kept = edit(self.sticky, start, stop, self.log, change)
+            again()
+        pieces = edit(self.pieces, start, stop, self.log, change)
+        return replace(self, pieces=pieces, sticky=kept)
+
+    def _put(
+        self, put: Callable[[Sequence[Piece]], tuple[Piece, ...]], sticky: bool
+    ) -> Draft:
+        kept = put(self.sticky) if sticky else self.sticky
+        return replace(self, pieces=put(self.pieces), sticky=kept)
+
+
+def start_pieces(
+    committed: Sequence[Piece], log: LogView, covered: int, zero: Measure
+) -> tuple[Piece, ...]:
+    """The committed table with what was said since as one kept piece; a new thread's system apart."""
+    pieces = list(committed)
+    if not pieces:
+        stop = leading_system(log)
+        if stop:
+            pieces.append(
+                Piece(
+                    0, stop, log.span(0, stop), section="system", pinned=True,
+                    why="the instructions stand first and stay",
+                )
+            )
+        covered = stop
+    if covered < log.stop:
+        pieces.append(Piece(covered, log.stop, log.span(covered, log.stop)))
+    return merge(pieces, log)
+
+
+def leading_system(log: LogView) -> int:
+    """How many system (or developer) messages open the log."""
+    seq = 0
+    while seq < log.stop and log.entry(seq).message.role in ("system", "developer"):
+        seq += 1
+    return seq

@@ -1,0 +1,171 @@
+"""The manager: a configuration brought to life, and the threads it opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import RLock
+from typing import Any
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+from contextkit import pricing
+from contextkit.backend import Backend
+from contextkit.budget import Budget
+from contextkit.config import Config, check_order, read
+from contextkit.errors import ConfigError
+from contextkit.policy import Policy
+from contextkit.store import HistoryStore, Problem, ThreadRecord
+from contextkit.thread import Thread
+from contextkit.tokens import Measure
+from contextkit.tools import Tool
+from contextkit.usage import Usage
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+
+class ContextManager:
+    """Opens threads whose calls fit the budget of one backend under one list of policies.
+
+    Every argument may be left out; `contextkit.load` builds one from YAML. Use as a context manager,
+    or call `close`, to give back the store's files and connections.
+    """
+
+    def __init__(
+        self,
+        backend: Backend | str | Mapping[str, Any] = "echo",
+        *,
+        budget: Budget | Mapping[str, Any] | None = None,
+        history: HistoryStore | str | Mapping[str, Any] = "memory",
+        vectors: Any = None,
+        policies: Sequence[Policy | str | Mapping[str, Any]] = (),
+        cache_rules: str | None = None,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        config = read(
+            {
+                "backend": backend,
+                "budget": budget or {},
+                "history": history,
+                "vectors": vectors,
+                "policies": list(policies),
+                "cache_rules": cache_rules,
+            }
+        )
+        self._set_up(config, max_message_bytes)
+
+    @classmethod
+    def from_config(cls, config: Config) -> ContextManager:
+        """The manager that a validated configuration describes."""
+        manager = cls.__new__(cls)
+        manager._set_up(config, MAX_MESSAGE_BYTES)
+        return manager
+
+    def _set_up(self, config: Config, max_message_bytes: int) -> None:
+        check_order(config.policies)
+        self.config = config
+        self.backend: Backend = config.backend
+        self.history: HistoryStore = config.history
+        self.policies: tuple[Policy, ...] = config.policies
+        self.budget = config.budget
+        self.max_message_bytes = max_message_bytes
+        self.counter = self.backend.counter
+        capabilities = self.backend.capabilities
+        self.window, self.reply_reserve = self.budget.resolve(capabilities.context_window)
+        self.rule = _rule(capabilities.provider, capabilities.model, config.cache_rules)
+        self._threads: WeakValueDictionary[tuple[str, str], Thread] = WeakValueDictionary()
+        self._frames: dict[bytes, Measure] = {}
+        self._lock = RLock()
+        if not self.counter.exact:
+            learned = self.history.load_state(f"counter/{self.counter.name}")
+            if learned:
+                self.counter.restore(learned)
+
+    def __enter__(self) -> ContextManager:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back files and connections; threads of this manager can't be used after."""
+        self.history.close()
+        close = getattr(self.backend, "close", None)
+        if close is not None:
+            close()
+
+    def thread(self, name: str, *, tenant: str = "default") -> Thread:
+        """Open a thread, or create it. The same name gives the same object while one is in use."""
+        with self._lock:
+            found = self._threads.get((tenant, name))
+            if found is None:
+                record = self.history.open_thread(tenant, name, counter=self.counter.name)
+                if record is None:
+                    raise ConfigError(f"thread {name!r} of tenant {tenant!r} could not be created")
+                found = self._adopt(record)
+            return found
+
+    def threads(self, tenant: str | None = "default") -> list[ThreadRecord]:
+        """The threads of a tenant (of all with None), by name."""
+        return self.history.list_threads(tenant)
+
+    def adopt(self, parent: ThreadRecord, name: str | None, at: int) -> Thread:
+        """Fork `parent` at entry `at` and open the new thread; for `Thread.fork`."""
+        with self._lock:
+            record = self.history.fork(parent, name or f"{parent.name}~{uuid4().hex[:8]}", at=at)
+            return self._adopt(record)
+
+    def _adopt(self, record: ThreadRecord) -> Thread:
+        if record.counter != self.counter.name:
+            record = _recounted(self.history, record, self.counter)
+        thread = Thread(self, record)
+        self._threads[record.tenant, record.name] = thread
+        return thread
+
+    def verify(self, tenant: str | None = None) -> list[Problem]:
+        """Re-derive every digest, chain, total and view of the store; empty where all is well."""
+        return list(self.history.verify(tenant))
+
+    def frame(self, tools: tuple[Tool, ...]) -> Measure:
+        """What the tools and the template cost; counted once for each list of tools."""
+        key = b"".join(tool.digest for tool in tools)
+        if key not in self._frames:
+            if len(self._frames) > 64:
+                self._frames.clear()
+            self._frames[key] = self.counter.measure_frame(tools)
+        return self._frames[key]
+
+    def cost_of(self, usage: Usage | None) -> float | None:
+        """The bill of a usage in USD, where the model's price is known."""
+        if usage is None or self.rule is None:
+            return None
+        bill = pricing.cost(self.rule, usage)
+        return bill.total_usd if bill else None
+
+    def save_counter(self) -> None:
+        """Keep what the counter has learned for later processes."""
+        self.history.save_state(f"counter/{self.counter.name}", self.counter.state())
+
+
+def load(source: str | Path | Mapping[str, Any]) -> ContextManager:
+    """The manager that a YAML file, YAML text or a dict describes. Raises `ConfigError`."""
+    return ContextManager.from_config(read(source))
+
+
+def _rule(provider: str, model: str, overrides: str | None) -> pricing.CacheRule | None:
+    rows: Mapping[str, Any] | None = None
+    if overrides:
+        import yaml
+
+        try:
+            rows = yaml.safe_load(Path(overrides).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"cache_rules: {overrides} cannot be read: {error}") from None
+    return pricing.find_rule(provider, model, rows) if provider else None
+
+
+def _recounted(history: HistoryStore, record: ThreadRecord, counter: Any) -> ThreadRecord:
+    """The thread with every entry counted anew: another model's tokenizer, another count."""
+    from contextkit.recount import recounted
+
+    return history.recount(record, counter.name, recounted(history, record, counter))

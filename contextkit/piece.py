@@ -1,0 +1,187 @@
+"""The piece table: a thread's log as a short list of ranges, each in one state.
+
+Like a text editor's piece table, an edit never copies text: it cuts ranges and marks them. A piece is
+a range of the log that is kept, dropped or replaced, or an item that was inserted between two entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, TypeAlias
+
+from contextkit.errors import PolicyError
+from contextkit.messages import Message, from_json, to_json
+from contextkit.tokens import Measure
+
+Action: TypeAlias = Literal["keep", "drop", "replace", "insert", "move"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A range `start <= seq < stop` of the log in one state, or an inserted item standing at `start`."""
+
+    start: int
+    stop: int
+    measure: Measure
+    """Of what is shown."""
+    action: Action = "keep"
+    shown: tuple[Message, ...] | None = None
+    """None: the log's own messages; otherwise what stands there instead (nothing, where dropped)."""
+    section: str = "history"
+    pinned: bool = False
+    policy: str = "assembly"
+    why: str = "fits the window"
+    detail: str = ""
+    """Stays with the piece for the policy that made it (which entry a duplicate points to)."""
+
+    @property
+    def is_log(self) -> bool:
+        """True where the log's own messages are shown."""
+        return self.shown is None
+
+    @property
+    def is_inserted(self) -> bool:
+        return self.start == self.stop
+
+    @property
+    def handle(self) -> str:
+        """Short, stable and quotable: `m17`, `m3-17` (both ends included), `x3f2a9c` for an insert."""
+        if self.is_inserted:
+            return "x" + (self.shown[0].digest.hex()[:6] if self.shown else "0")
+        return entry_handle(self.start, self.stop)
+
+
+def entry_handle(start: int, stop: int) -> str:
+    """The handle of the entries `start <= seq < stop`."""
+    return f"m{start}" if stop - start == 1 else f"m{start}-{stop - 1}"
+
+
+def parse_handle(handle: str) -> tuple[int, int] | None:
+    """The range that an entry handle names, or None for any other text."""
+    if not handle.startswith("m"):
+        return None
+    first, dash, last = handle[1:].partition("-")
+    if not (first.isascii() and first.isdigit()) or (dash and not last.isdigit()):
+        return None
+    start = int(first)
+    stop = int(last) + 1 if dash else start + 1
+    return (start, stop) if stop > start else None
+
+
+class Ranges(Protocol):
+    """Tells the measure of any range of the log; what a piece needs when it is cut."""
+
+    def span(self, start: int, stop: int) -> Measure: ...
+
+
+def edit(
+    pieces: Sequence[Piece],
+    start: int,
+    stop: int,
+    ranges: Ranges,
+    change: Callable[[Piece], Piece | None],
+) -> tuple[Piece, ...]:
+    """The table with every part inside `start <= seq < stop` put through `change`, in place.
+
+    Kept and dropped pieces are cut at the ends of the range; a replaced piece is whole or not at all:
+    cutting through one raises `PolicyError`. Inserted items stay. `change` may return None to take
+    the part out (where another piece takes over its range).
+    """
+    out: list[Piece] = []
+    for piece in pieces:
+        if piece.is_inserted or piece.stop <= start or piece.start >= stop:
+            out.append(piece)
+            continue
+        low, high = max(start, piece.start), min(stop, piece.stop)
+        if piece.shown and (low, high) != (piece.start, piece.stop):
+            raise PolicyError(
+                f"{piece.handle} was replaced as a whole and cannot be cut at {start}..{stop}; "
+                f"edit all of {piece.handle}"
+            )
+        if piece.start < low:
+            out.append(part(piece, piece.start, low, ranges))
+        changed = change(part(piece, low, high, ranges))
+        if changed is not None:
+            out.append(changed)
+        if high < piece.stop:
+            out.append(part(piece, high, piece.stop, ranges))
+    return merge(out, ranges)
+
+
+def part(piece: Piece, start: int, stop: int, ranges: Ranges) -> Piece:
+    """A kept or dropped piece narrowed to a part of its range; the whole piece as it is."""
+    if (start, stop) == (piece.start, piece.stop):
+        return piece
+    measure = ranges.span(start, stop) if piece.is_log else piece.measure
+    return replace(piece, start=start, stop=stop, measure=measure)
+
+
+def merge(pieces: Sequence[Piece], ranges: Ranges) -> tuple[Piece, ...]:
+    """Neighbouring ranges in the same state, for the same reason, as one piece."""
+    merged: list[Piece] = []
+    for piece in pieces:
+        last = merged[-1] if merged else None
+        if last is not None and _alike(last, piece):
+            measure = ranges.span(last.start, piece.stop) if piece.is_log else piece.measure
+            merged[-1] = replace(last, stop=piece.stop, measure=measure)
+        else:
+            merged.append(piece)
+    return tuple(merged)
+
+
+def _alike(left: Piece, right: Piece) -> bool:
+    return (
+        left.stop == right.start
+        and not left.shown
+        and not right.shown
+        and not left.is_inserted
+        and not right.is_inserted
+        and left.shown == right.shown
+        and left.action == right.action
+        and left.section == right.section
+        and left.pinned == right.pinned
+        and left.policy == right.policy
+        and (left.action == "drop" or left.why == right.why)
+    )
+
+
+def truncate(pieces: Sequence[Piece], stop: int, ranges: Ranges) -> tuple[Piece, ...]:
+    """The table up to entry `stop`; a replaced piece that crosses it is left out with all after."""
+    out: list[Piece] = []
+    for piece in pieces:
+        if piece.stop <= stop:
+            out.append(piece)
+        elif piece.start < stop and not piece.shown:
+            out.append(part(piece, piece.start, stop, ranges))
+    return tuple(out)
+
+
+def dump(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
+    """The table as JSON values; measures are left out, they belong to a counter."""
+    rows: list[dict[str, Any]] = []
+    for piece in pieces:
+        row: dict[str, Any] = {
+            "start": piece.start,
+            "stop": piece.stop,
+            "action": piece.action,
+            "section": piece.section,
+            "policy": piece.policy,
+            "why": piece.why,
+        }
+        if piece.shown is not None:
+            row["shown"] = [to_json(message) for message in piece.shown]
+        if piece.pinned:
+            row["pinned"] = True
+        if piece.detail:
+            row["detail"] = piece.detail
+        rows.append(row)
+    return rows
+
+
+def load(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], tuple[Message, ...] | None]]:
+    """The rows that `dump` wrote, their messages read; the caller adds the measures."""
+    for row in rows:
+        fields = dict(row)
+        shown = fields.pop("shown", None)
+        yield fields, None if shown is None else tuple(from_json(value) for value in shown)

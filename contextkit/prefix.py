@@ -1,0 +1,92 @@
+"""What two calls of a thread share at their start, by piece tables instead of bytes.
+
+A kept range of an append-only log is the same bytes in every call, so two tables are compared run by
+run: O(pieces), whatever the length of the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from contextkit.piece import Piece, Ranges
+from contextkit.tokens import Measure, add
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Log entries `start <= seq < stop`, or one message by its digest."""
+
+    start: int
+    stop: int
+    digest: bytes
+    measure: Measure
+    piece: int
+    """Index of the piece it came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The common start of two calls."""
+
+    measure: Measure
+    is_whole: bool
+    """True where the earlier call is a prefix of the later one."""
+    piece: Piece | None = None
+    """The later call's piece in which they part, None where it is whole."""
+
+
+def runs(pieces: Sequence[Piece]) -> list[Run]:
+    """What the pieces show, neighbouring log ranges joined."""
+    out: list[Run] = []
+    for index, piece in enumerate(pieces):
+        if piece.shown is not None:
+            out.extend(
+                Run(-1, -1, m.digest, piece.measure if not i else zero_like(piece.measure), index)
+                for i, m in enumerate(piece.shown)
+            )
+        elif out and out[-1].stop == piece.start and not out[-1].digest:
+            last = out[-1]
+            joined = add(last.measure, piece.measure)
+            out[-1] = Run(last.start, piece.stop, b"", joined, last.piece)
+        else:
+            out.append(Run(piece.start, piece.stop, b"", piece.measure, index))
+    return out
+
+
+def compare(
+    earlier_pieces: Sequence[Piece], later_pieces: Sequence[Piece], ranges: Ranges, zero: Measure
+) -> Shared:
+    """How far the later call repeats the earlier one."""
+    earlier, later = runs(earlier_pieces), runs(later_pieces)
+    shared = zero
+    for index, run in enumerate(earlier):
+        other = later[index] if index < len(later) else None
+        if other is None or bool(run.digest) != bool(other.digest):
+            return Shared(shared, False, _parting(later_pieces, other, run.start))
+        if run.digest:
+            if run.digest != other.digest:
+                return Shared(shared, False, later_pieces[other.piece])
+            shared = add(shared, run.measure)
+            continue
+        if run.start != other.start:
+            return Shared(shared, False, _parting(later_pieces, other, run.start))
+        stop = min(run.stop, other.stop)
+        shared = add(shared, ranges.span(run.start, stop))
+        if stop < run.stop or (stop < other.stop and index + 1 < len(earlier)):
+            return Shared(shared, False, _parting(later_pieces, other, stop))
+    return Shared(shared, True)
+
+
+def zero_like(measure: Measure) -> Measure:
+    return (0,) * len(measure)
+
+
+def _parting(pieces: Sequence[Piece], run: Run | None, seq: int) -> Piece | None:
+    """The piece that stands where the earlier call went on with `seq`."""
+    for piece in pieces:
+        if seq >= 0 and piece.start <= seq < piece.stop:
+            return piece
+    if run is not None:
+        return pieces[run.piece]
+    return pieces[-1] if pieces else None

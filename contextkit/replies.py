@@ -1,0 +1,107 @@
+"""Whole answers of a provider read as a `Reply`; backends and adapters share it.
+
+Fields that a provider always sends and that say nothing (`refusal: null`, `annotations: []`) are
+left out, so that a stored reply goes back as an assistant message any server accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from contextkit.backend import Reply
+from contextkit.dialects import anthropic, openai, responses
+from contextkit.dialects.streams import (
+    AnthropicCollector,
+    ChatCollector,
+    Collector,
+    ResponsesCollector,
+)
+from contextkit.dialects.usage import anthropic_usage, chat_usage, responses_usage
+from contextkit.messages import Message
+
+Wire = Mapping[str, Any]
+
+
+def plain(value: Any) -> Any:
+    """SDK objects as the dictionaries that came over the wire, at any depth; the rest as it is."""
+    if hasattr(value, "to_dict"):
+        return value.to_dict(warnings=False)
+    if hasattr(value, "model_dump"):
+        return value.model_dump(exclude_unset=True, warnings=False)
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def chat_reply(completion: Wire) -> Reply:
+    """Of a chat completion, its first choice."""
+    choice = completion["choices"][0]
+    return Reply(
+        chat_message(choice["message"]),
+        chat_usage(completion.get("usage")),
+        choice.get("finish_reason"),
+        completion,
+    )
+
+
+def responses_reply(response: Wire) -> Reply:
+    """Of a Responses object."""
+    why = (response.get("incomplete_details") or {}).get("reason") or response.get("status")
+    return Reply(
+        responses_message(response.get("output") or ()),
+        responses_usage(response.get("usage")),
+        why,
+        response,
+    )
+
+
+def anthropic_reply(message: Wire) -> Reply:
+    """Of an Anthropic message."""
+    return Reply(
+        anthropic_message(message),
+        anthropic_usage(message.get("usage")),
+        message.get("stop_reason"),
+        message,
+    )
+
+
+def collected_reply(collector: Collector) -> Reply:
+    """Of a stream that was read to its end."""
+    match collector:
+        case ChatCollector():
+            message = chat_message(collector.wire)
+        case ResponsesCollector():
+            message = responses_message(collector.wire)
+        case AnthropicCollector():
+            message = anthropic_message(collector.wire)
+        case _:
+            raise TypeError(f"no reader for {type(collector).__name__}")
+    return Reply(message, collector.usage, collector.finish_reason, collector.wire)
+
+
+def chat_message(wire: Wire) -> Message:
+    """An assistant message as a chat completion holds it."""
+    said = {name: value for name, value in wire.items() if value or name == "content"}
+    said.pop("function_call", None)
+    said["role"] = "assistant"
+    if not said.get("reasoning_content") and isinstance(wire.get("reasoning"), str):
+        said["reasoning_content"] = said.pop("reasoning")  # the name newer vLLM gives it
+    return openai.parse(said)
+
+
+def anthropic_message(wire: Wire) -> Message:
+    """An assistant message as Anthropic answers it."""
+    return anthropic.parse({"role": "assistant", "content": _said(wire.get("content") or ())})
+
+
+def responses_message(output: Any) -> Message:
+    """The output items of a response as one assistant message."""
+    return responses.parse_output(output)
+
+
+def _said(blocks: Any) -> list[dict[str, Any]]:
+    """Blocks without the fields that are null, as they are sent back."""
+    return [{k: v for k, v in block.items() if v is not None} for block in blocks]

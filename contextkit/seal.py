@@ -1,0 +1,263 @@
+"""Sealing: a draft becomes a call, or an error that names what does not fit. Nothing is cut silently."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contextkit import pricing
+from contextkit.call import CachePoint, Call
+from contextkit.draft import Draft
+from contextkit.errors import BudgetExceeded, PolicyError
+from contextkit.ledger import CacheForecast, Decision, Ledger, Prefix
+from contextkit.messages import Message
+from contextkit.piece import Piece
+from contextkit.policy import Turn
+from contextkit.prefix import Shared, compare
+from contextkit.tokens import Measure, add
+from contextkit.validity import problems
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The call before this one, as far as a prompt cache remembers it."""
+
+    pieces: tuple[Piece, ...]
+    tools_digest: str
+    gap_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What recording a sealed call commits."""
+
+    thread: Any
+    draft: Draft
+    base_version: int
+    n_entries: int
+    """Entries in the log when the draft was made; the input follows them."""
+    tools_digest: str
+
+
+def check_budget(draft: Draft) -> None:
+    """Raises `BudgetExceeded` naming the largest pieces that must stay."""
+    needed = draft.upper_tokens
+    if needed <= draft.limit_tokens:
+        return
+    rows = sorted(
+        ((p.handle, draft.upper(p.measure), _stays(draft, p)) for p in draft.pieces if p.shown != ()),
+        key=lambda row: -row[1],
+    )
+    frame = draft.upper(draft.frame)
+    if frame > draft.limit_tokens // 2:
+        rows.insert(0, ("frame", frame, f"{len(draft.tools)} tool schemas and the template"))
+    listed = "; ".join(f"{handle} {tokens:,} ({why})" for handle, tokens, why in rows[:4])
+    raise BudgetExceeded(
+        f"{needed:,} tokens must be sent, {draft.limit_tokens:,} fit (window without the reply "
+        f"reserve). Largest: {listed}. {_remedy(draft, rows)}",
+        needed_tokens=needed,
+        limit_tokens=draft.limit_tokens,
+        pieces=tuple(rows),
+    )
+
+
+def _stays(draft: Draft, piece: Piece) -> str:
+    guard = draft.is_protected(piece.start, piece.stop)
+    if guard:
+        return guard.why
+    return "pinned" if piece.pinned else "no policy left it out"
+
+
+def _remedy(draft: Draft, rows: Sequence[tuple[str, int, str]]) -> str:
+    if any(why == "no policy left it out" for _, _, why in rows):
+        return "Add a policy that leaves out older history (sliding_window), or raise budget.window."
+    return (
+        "Raise budget.window, lower budget.reply_reserve, shorten what is pinned, or add tool_results "
+        "so that a large result is offloaded behind a handle."
+    )
+
+
+def seal(
+    draft: Draft,
+    turn: Turn,
+    *,
+    sent: Sent | None = None,
+    base_version: int = 0,
+    n_entries: int = 0,
+    thread: Any = None,
+) -> Call:
+    """The call that a draft makes. Raises `BudgetExceeded`; `PolicyError` for an invalid result."""
+    check_budget(draft)
+    messages, counts = _messages(draft)
+    faults = problems(messages)
+    if faults:
+        raise PolicyError(f"the policies left an invalid call: {'; '.join(faults[:3])}")
+    tools_digest = hashlib.sha256(b"".join(t.digest for t in draft.tools)).hexdigest()
+    prefix = _prefix(draft, turn, sent, tools_digest)
+    points = _cache_points(draft, counts)
+    ledger = _ledger(draft, turn, prefix, _forecast(draft, turn, prefix, points, sent))
+    return Call(
+        messages=messages,
+        tools=draft.tools,
+        input_tokens=ledger.input_tokens,
+        upper_tokens=ledger.upper_tokens,
+        max_output_tokens=turn.reply_reserve,
+        cache_points=points,
+        fingerprint=_fingerprint(tools_digest, messages),
+        ledger=ledger,
+        plan=Plan(thread, draft, base_version, n_entries, tools_digest),
+    )
+
+
+def _messages(draft: Draft) -> tuple[tuple[Message, ...], list[int]]:
+    """All messages, and how many there are at the end of each piece."""
+    out: list[Message] = []
+    counts: list[int] = []
+    for piece in draft.pieces:
+        out.extend(draft.shown(piece))
+        counts.append(len(out))
+    return tuple(out), counts
+
+
+def _fingerprint(tools_digest: str, messages: Sequence[Message]) -> str:
+    body = tools_digest.encode("ascii") + b"".join([m.digest for m in messages])
+    return hashlib.sha256(body).hexdigest()
+
+
+def _cache_points(draft: Draft, counts: list[int]) -> tuple[CachePoint, ...]:
+    points: list[CachePoint] = []
+    for seq, ttl, why in sorted(draft.cache_points):
+        after = _messages_up_to(draft, counts, seq) if seq >= 0 else 0
+        if all(point.after != after for point in points):
+            points.append(CachePoint(after, "1h" if ttl == "1h" else "5m", why))
+    return tuple(points)
+
+
+def _messages_up_to(draft: Draft, counts: list[int], seq: int) -> int:
+    """How many messages the call shows up to entry `seq`, this one included."""
+    n_messages = 0
+    for piece, count in zip(draft.pieces, counts, strict=True):
+        if piece.start > seq:
+            break
+        n_messages = count
+        if piece.is_log and piece.stop > seq + 1:
+            n_messages -= piece.stop - (seq + 1)
+    return n_messages
+
+
+def _prefix(draft: Draft, turn: Turn, sent: Sent | None, tools_digest: str) -> Prefix:
+    if sent is None:
+        return Prefix()
+    counter, zero = draft.counter, draft.counter.zero
+    previous = zero
+    for piece in sent.pieces:
+        previous = add(previous, piece.measure)
+    before = counter.tokens(previous) + counter.tokens(draft.frame)
+    if sent.tools_digest != tools_digest:
+        return Prefix(0, before, True, before, "tools", "the tool schemas changed")
+    shared = compare(sent.pieces, draft.pieces, draft.log, zero)
+    tokens = counter.tokens(shared.measure) + counter.tokens(draft.frame)
+    if shared.is_whole or _only_transient(draft, shared, sent, zero):
+        return Prefix(tokens, before)
+    rewritten = counter.tokens(draft.measure) - tokens
+    by = shared.piece
+    policy, why = (by.policy, f"{by.handle}: {by.why}") if by else ("assembly", "the call is shorter")
+    return Prefix(tokens, before, True, rewritten, policy, why, _rewrite_cost(turn, rewritten))
+
+
+def _only_transient(draft: Draft, shared: Shared, sent: Sent, zero: Measure) -> bool:
+    """Whether all that both committed is repeated: only items made for one call came or went."""
+    return compare(
+        [p for p in sent.pieces if not p.is_inserted], draft.sticky, draft.log, zero
+    ).is_whole and not any(p.is_inserted for p in draft.sticky)
+
+
+def _rewrite_cost(turn: Turn, tokens: int) -> float | None:
+    """What re-writing costs more than reading would have."""
+    if turn.rule is None:
+        return None
+    cold = pricing.forecast(
+        turn.rule, input_tokens=tokens, shared_prefix_tokens=0, last_cache_point_tokens=tokens
+    )
+    if cold.cost_usd is None or cold.uncached_usd is None:
+        return None
+    return cold.cost_usd - cold.uncached_usd * turn.rule.read_multiplier
+
+
+def _forecast(
+    draft: Draft, turn: Turn, prefix: Prefix, points: Sequence[CachePoint], sent: Sent | None
+) -> CacheForecast:
+    counter = draft.counter
+    total = counter.tokens(draft.frame) + sum(counter.tokens(p.measure) for p in draft.pieces)
+    if turn.rule is None:
+        return CacheForecast(prefix.shared_tokens, 0, total - prefix.shared_tokens)
+    expected = pricing.forecast(
+        turn.rule,
+        input_tokens=total,
+        shared_prefix_tokens=prefix.shared_tokens,
+        last_cache_point_tokens=_cached_tokens(draft, total),
+        ttl=points[-1].ttl if points and turn.rule.mode == "explicit" else None,
+        gap_s=sent.gap_s if sent else None,
+    )
+    return CacheForecast(
+        expected.read_tokens,
+        expected.write_tokens,
+        expected.fresh_tokens,
+        expected.cost_usd,
+        expected.uncached_usd,
+        expected.relative_cost,
+    )
+
+
+def _cached_tokens(draft: Draft, total: int) -> int:
+    """Tokens up to the last cache point; none where no policy set one."""
+    if not draft.cache_points:
+        return 0
+    last = max(seq for seq, _, _ in draft.cache_points)
+    behind = draft.counter.zero
+    for piece in draft.pieces:
+        if piece.start > last:
+            behind = add(behind, piece.measure)
+        elif piece.is_log and piece.stop > last + 1:
+            behind = add(behind, draft.log.span(last + 1, piece.stop))
+    return total - draft.counter.tokens(behind)
+
+
+def _ledger(draft: Draft, turn: Turn, prefix: Prefix, forecast: CacheForecast) -> Ledger:
+    counter = draft.counter
+    decisions = tuple(_decision(draft, piece) for piece in draft.pieces)
+    frame = counter.tokens(draft.frame)
+    return Ledger(
+        thread=turn.thread,
+        turn=0,
+        window=turn.window,
+        reply_reserve=turn.reply_reserve,
+        input_tokens=frame + sum(d.tokens_after for d in decisions),
+        upper_tokens=draft.upper_tokens,
+        frame_tokens=frame,
+        exact=counter.exact,
+        counter=counter.name,
+        decisions=decisions,
+        prefix=prefix,
+        forecast=forecast,
+        notes=draft.notes,
+    )
+
+
+def _decision(draft: Draft, piece: Piece) -> Decision:
+    span = draft.log.span(piece.start, piece.stop)
+    return Decision(
+        piece=piece.handle,
+        action=piece.action,
+        policy=piece.policy,
+        why=piece.why,
+        section=piece.section,
+        tokens_before=draft.counter.tokens(span),
+        tokens_after=draft.counter.tokens(piece.measure),
+        start=piece.start,
+        stop=piece.stop,
+        handle="" if piece.is_inserted else piece.handle,
+        pinned=piece.pinned,
+    )

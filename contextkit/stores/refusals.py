@@ -1,0 +1,60 @@
+"""What every store refuses in the same words: names, fork points, threads it does not know."""
+
+from __future__ import annotations
+
+from contextkit.errors import StoreError, ViewConflict
+from contextkit.store import SeqTaken, ThreadRecord
+
+
+def check_names(**names: str) -> None:
+    """Raises `StoreError` for the characters that no database takes: NUL and lone surrogates."""
+    for what, name in names.items():
+        if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
+            raise StoreError(
+                f"the {what} name {name[:80]!r} holds a NUL or a lone surrogate, which databases "
+                "cannot keep; escape it, every other character is allowed"
+            )
+
+
+def check_fork_point(thread: ThreadRecord, at: int, n_entries: int) -> None:
+    """Raises `StoreError` where the thread has no entry just before `at`."""
+    if not 0 <= at <= n_entries:
+        raise StoreError(
+            f"thread {thread.name!r} cannot be forked at {at}: it has {n_entries} entries, "
+            f"any place from 0 to {n_entries} would work"
+        )
+
+
+def check_counter(thread: ThreadRecord, stored: str) -> None:
+    """Raises `StoreError` where the log was recounted since `thread` was opened.
+
+    Measures of two counters do not add up, so nothing counted the old way may be appended.
+    """
+    if stored != thread.counter:
+        raise StoreError(
+            f"thread {thread.name!r} was recounted for counter {stored!r} while this process "
+            f"counts with {thread.counter!r}; open the thread again"
+        )
+
+
+def seq_taken(thread: ThreadRecord, seq: int, n_entries: int | None = None) -> SeqTaken:
+    known = "" if n_entries is None else f"; the next is {n_entries}"
+    return SeqTaken(f"entry {seq} of thread {thread.name!r} is not the next{known}")
+
+
+def view_conflict(thread: ThreadRecord, offered: int, stored: int) -> ViewConflict:
+    return ViewConflict(
+        f"the view of thread {thread.name!r} is at version {stored}, version {offered} does not "
+        "follow it; nothing was stored, assemble again to see the newer view"
+    )
+
+
+def name_taken(tenant: str, name: str) -> StoreError:
+    return StoreError(f"tenant {tenant!r} has a thread {name!r} already; fork under another name")
+
+
+def unknown_thread(thread: ThreadRecord, where: str) -> StoreError:
+    return StoreError(
+        f"{where} has no thread {thread.name!r} of tenant {thread.tenant!r} with id {thread.id}; "
+        "open the thread in this store again"
+    )

@@ -1,0 +1,395 @@
+"""One thread: append, assemble, respond, record, expand, fork. Values go in, sealed calls come out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from contextkit import piece as pieces_of
+from contextkit.backend import Reply, ReplyChunk
+from contextkit.call import Call
+from contextkit.dialects import parse_message, parse_messages, parse_tools
+from contextkit.draft import start_pieces
+from contextkit.errors import (
+    ContextKitError,
+    ContextOverflow,
+    InvalidMessage,
+    MessageTooLarge,
+    StoreError,
+    UnknownHandle,
+    ViewConflict,
+)
+from contextkit.expansion import Expansion
+from contextkit.ledger import Ledger
+from contextkit.log import Entry, chain_entries
+from contextkit.messages import Message
+from contextkit.piece import Piece, entry_handle, parse_handle
+from contextkit.pipeline import begin, run
+from contextkit.reader import LogReader, TurnLog
+from contextkit.seal import Plan, Sent, seal
+from contextkit.store import SeqTaken, StoredView, ThreadRecord
+from contextkit.tokens import Measure, add
+
+if TYPE_CHECKING:
+    from contextkit.manager import ContextManager
+
+RETRIES = 1000
+"""Appends that lost the race to another writer are tried again, each time behind the winner."""
+
+
+class Thread:
+    """A conversation of one tenant. Safe to share between Python threads; processes may share it too.
+
+    Made by `ContextManager.thread`.
+    """
+
+    def __init__(self, manager: ContextManager, record: ThreadRecord) -> None:
+        self.manager = manager
+        self.record_ = record
+        self._lock = RLock()
+        self._reader = LogReader(manager.history, record, manager.counter.zero)
+        self._version = 0
+        self._committed: tuple[Piece, ...] = ()
+        self._covered = 0
+        self._sent: tuple[tuple[Piece, ...], str, float] | None = None
+        self._odd: list[int] = []
+        self._odd_from = 0
+        self._last_plan: Plan | None = None
+
+    @property
+    def name(self) -> str:
+        return self.record_.name
+
+    @property
+    def tenant(self) -> str:
+        return self.record_.tenant
+
+    def __repr__(self) -> str:
+        return f"Thread({self.name!r}, tenant={self.tenant!r})"
+
+    def __len__(self) -> int:
+        """Entries in the log, those of other processes included."""
+        with self._lock:
+            self._refresh()
+            return self._reader.n_entries
+
+    # -- the log -------------------------------------------------------------------------------
+
+    def append(self, messages: Any) -> tuple[str, ...]:
+        """Store one message or several, whole or not at all; returns their handles.
+
+        Takes `Message` objects, dictionaries in OpenAI or Anthropic form, or a string for a user's
+        message. Raises `InvalidMessage` naming the message; `StoreError` where it could not be kept.
+        """
+        parsed = self._parse(messages)
+        measures = [self.manager.counter.measure(message) for message in parsed]
+        with self._lock:
+            entries = self._append(parsed, measures)
+        return tuple(entry_handle(e.seq, e.seq + 1) for e in entries)
+
+    def history(self, start: int = 0, stop: int | None = None) -> list[Message]:
+        """The log's messages `start <= seq < stop`, exactly as they were said."""
+        with self._lock:
+            self._refresh()
+            end = self._reader.n_entries if stop is None else min(stop, self._reader.n_entries)
+            store, record = self.manager.history, self.record_
+            return [entry.message for entry in store.entries(record, max(0, start), end)]
+
+    def expand(self, handle: str) -> Expansion:
+        """The original messages behind a handle. Raises `UnknownHandle`."""
+        with self._lock:
+            self._refresh()
+            span = parse_handle(handle)
+            if span is None or span[1] > self._reader.n_entries:
+                raise UnknownHandle(
+                    f"{handle!r} names nothing in thread {self.name!r}; handles look like m17 or "
+                    f"m3-17 and this thread goes up to m{self._reader.n_entries - 1}"
+                )
+            entries = self.manager.history.entries(self.record_, *span)
+            return Expansion(handle, [entry.message for entry in entries])
+
+    def fork(self, at: int | None = None, name: str | None = None) -> Thread:
+        """A new thread that shares entries `0 <= seq < at` (all of them without `at`)."""
+        with self._lock:
+            self._refresh()
+            n_entries = self._reader.n_entries
+            stop = n_entries if at is None else at
+            if not 0 <= stop <= n_entries:
+                raise StoreError(f"fork(at={at}): thread {self.name!r} has entries 0..{n_entries - 1}")
+            return self.manager.adopt(self.record_, name, stop)
+
+    def turns(self) -> list[Ledger]:
+        """The ledgers of all recorded turns, oldest first."""
+        found = self.manager.history.turns(self.record_)
+        return [replace(Ledger.from_dict(json.loads(t.body)), turn=t.number) for t in found]
+
+    # -- the turn ------------------------------------------------------------------------------
+
+    def assemble(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Call:
+        """The next call: history, this input, these tools, under the budget. Sends and writes nothing.
+
+        Without an input the log itself asks (in a tool loop, after the results were appended).
+        Raises `BudgetExceeded` naming what does not fit, `InvalidMessage` for an input that is none.
+        """
+        return self._assemble(input, tools, shrink=1.0)
+
+    def respond(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Reply:
+        """Assemble, send, append what was asked and answered, close the ledger.
+
+        Where the provider counts more tokens than its window has, the call is made once more with
+        the corrected count; a second refusal is raised as `ContextOverflow`.
+        """
+        call = self.assemble(input, tools=tools)
+        backend = self.manager.backend
+        try:
+            reply = backend.complete(call)
+        except ContextOverflow as error:
+            call = self._corrected(call, error, input, tools)
+            reply = backend.complete(call)
+        self.record(call, reply)
+        return reply
+
+    def stream(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Iterator[ReplyChunk]:
+        """Like `respond`, handing on chunks as they come; recorded once the last one has come.
+
+        A reader that stops early leaves the thread as it was.
+        """
+        call = self.assemble(input, tools=tools)
+        try:
+            chunks = self.manager.backend.stream(call)
+            first = next(chunks, None)
+        except ContextOverflow as error:
+            call = self._corrected(call, error, input, tools)
+            chunks = self.manager.backend.stream(call)
+            first = next(chunks, None)
+        if first is None:
+            raise ContextKitError("the backend's stream ended before its first chunk")
+        yield from self._recorded(call, first, chunks)
+
+    def record(self, call: Call, reply: Reply | Message | Any) -> Ledger:
+        """Append the call's input and the reply, commit its sticky edits, close its ledger.
+
+        For callers who send the call themselves. One transaction: all of it is stored or nothing.
+        """
+        answer = reply if isinstance(reply, Reply) else Reply(parse_message(reply))
+        plan: Plan | None = call.plan
+        if plan is None or plan.thread is not self:
+            raise ContextKitError(f"this call was not assembled by thread {self.name!r}; record it there")
+        with self._lock:
+            if plan is self._last_plan:
+                raise ContextKitError("this call was recorded already; assemble the next one")
+            ledger = self._commit(call, plan, answer)
+            self._last_plan = plan
+        return ledger
+
+    async def aassemble(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Call:
+        """`assemble` in a worker thread."""
+        from contextkit import bridge
+
+        return await bridge.call(self.assemble, input, tools=tools)
+
+    async def arespond(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Reply:
+        """`respond` in a worker thread."""
+        from contextkit import bridge
+
+        return await bridge.call(self.respond, input, tools=tools)
+
+    def astream(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Any:
+        """`stream` as an async iterator of chunks."""
+        from contextkit import bridge
+
+        return bridge.iterate(lambda: self.stream(input, tools=tools))
+
+    # -- inner: the log ------------------------------------------------------------------------
+
+    def _parse(self, messages: Any) -> list[Message]:
+        parsed = parse_messages(messages)
+        limit = self.manager.max_message_bytes
+        for index, message in enumerate(parsed):
+            if len(message.canonical) > limit:
+                raise MessageTooLarge(
+                    f"messages.{index}: {len(message.canonical):,} bytes, at most {limit:,} fit one "
+                    "message; split it, store a reference to a file, or raise max_message_bytes"
+                )
+        return parsed
+
+    def _append(self, messages: Sequence[Message], measures: Sequence[Measure]) -> list[Entry]:
+        if not messages:
+            return []
+        store, zero = self.manager.history, self.manager.counter.zero
+        for _ in range(RETRIES):
+            entries = chain_entries(self._reader.newest, messages, measures, zero)
+            try:
+                store.append(self.record_, entries)
+            except SeqTaken:
+                self._refresh()
+                continue
+            self._reader.remember(entries)
+            return entries
+        raise StoreError(f"thread {self.name!r}: other writers won {RETRIES} times; try again later")
+
+    def _refresh(self) -> None:
+        """See what other processes appended and committed."""
+        head = self.manager.history.head(self.record_)
+        self._reader.n_entries = head.n_entries
+        if head.view_version != self._version:
+            self._load_view()
+
+    def _irregular(self, stop: int) -> bool:
+        """Whether any entry below `stop` needs a pairing repair; new entries are asked about once."""
+        if stop > self._odd_from:
+            self._odd += self.manager.history.irregular(self.record_, self._odd_from)
+            self._odd_from = stop
+        return bool(self._odd)
+
+    # -- inner: the view -----------------------------------------------------------------------
+
+    def _load_view(self) -> None:
+        stored = self.manager.history.view(self.record_)
+        if stored is None:
+            return
+        body = json.loads(stored.body)
+        log = TurnLog(self._reader, (), self._reader.n_entries)
+        self._version = stored.version
+        self._covered = body["covered"]
+        self._committed = self._load_pieces(body["pieces"], log)
+        sent = body["sent"]
+        rows = body["pieces"] if sent["pieces"] is None else sent["pieces"]
+        self._sent = (self._load_pieces(rows, log), sent["tools"], sent["at"])
+
+    def _load_pieces(self, rows: list[dict[str, Any]], log: TurnLog) -> tuple[Piece, ...]:
+        counter = self.manager.counter
+        loaded: list[Piece] = []
+        for fields, shown in pieces_of.load(rows):
+            measure = counter.zero
+            for message in shown or ():
+                measure = add(measure, counter.measure(message))
+            if shown is None:
+                measure = log.span(fields["start"], fields["stop"])
+            loaded.append(Piece(measure=measure, shown=shown, **fields))
+        return tuple(loaded)
+
+    # -- inner: the turn -----------------------------------------------------------------------
+
+    def _assemble(self, input: Any, tools: Sequence[Any], shrink: float) -> Call:
+        manager = self.manager
+        new = [] if input is None else self._parse(input)
+        for index, message in enumerate(new):
+            if message.is_empty and message.role == "user":
+                raise InvalidMessage(f"input.{index}: empty; say something or leave the input out")
+        measures = [manager.counter.measure(message) for message in new]
+        parsed_tools = tuple(parse_tools(tools))
+        with self._lock:
+            self._refresh()
+            n_entries = self._reader.n_entries
+            zero = manager.counter.zero
+            pending = chain_entries(self._reader.newest, new, measures, zero) if new else []
+            if not n_entries and not pending:
+                raise InvalidMessage(f"thread {self.name!r} is empty; give an input or append messages")
+            log = TurnLog(self._reader, pending, n_entries)
+            table = start_pieces(self._committed, log, self._covered, zero)
+            draft, turn = begin(self, log, table, parsed_tools, self._covered, shrink)
+            odd = self._irregular(n_entries) or any(e.irregular for e in pending)
+            draft = run(manager.policies, draft, turn, odd)
+            call = seal(
+                draft,
+                turn,
+                sent=self._sent_before(),
+                base_version=self._version,
+                n_entries=n_entries,
+                thread=self,
+            )
+            self._reader.trim(len(call.messages))
+            return call
+
+    def _sent_before(self) -> Sent | None:
+        if self._sent is None:
+            return None
+        table, tools, at = self._sent
+        return Sent(table, tools, max(0.0, time.time() - at))
+
+    def _corrected(
+        self, call: Call, error: ContextOverflow, input: Any, tools: Sequence[Any]
+    ) -> Call:
+        """The call made again under the provider's own count (or a fifth smaller where it named none)."""
+        counter = self.manager.counter
+        shrink = 0.8
+        if error.actual_tokens:
+            counter.observe(call.plan.draft.measure, error.actual_tokens)
+            shrink = min(0.98, 0.98 * call.upper_tokens / max(1, error.actual_tokens))
+        return self._assemble(input, tools, shrink)
+
+    def _recorded(
+        self, call: Call, first: ReplyChunk, chunks: Iterator[ReplyChunk]
+    ) -> Iterator[ReplyChunk]:
+        chunk: ReplyChunk | None = first
+        while chunk is not None:
+            if chunk.reply is not None:
+                self.record(call, chunk.reply)
+            yield chunk
+            chunk = next(chunks, None)
+
+    def _commit(self, call: Call, plan: Plan, reply: Reply) -> Ledger:
+        manager = self.manager
+        messages = [*(e.message for e in plan.draft.log.entries(plan.n_entries, plan.draft.log.stop))]
+        messages.append(reply.message)
+        measures = [manager.counter.measure(message) for message in messages]
+        self._learn(plan, reply)
+        ledger = call.ledger.closed(0, reply.usage, manager.cost_of(reply.usage))
+        for _ in range(RETRIES):
+            entries = chain_entries(self._reader.newest, messages, measures, manager.counter.zero)
+            view, body = self._next_view(plan, entries)
+            try:
+                number = manager.history.commit(
+                    self.record_, entries=entries, view=view, turn=json.dumps(ledger.to_dict())
+                )
+            except SeqTaken:
+                self._refresh()
+                continue
+            except ViewConflict:
+                self._refresh()
+                plan = replace(plan, base_version=-1)
+                continue
+            self._reader.remember(entries)
+            if view is not None and body is not None:
+                self._version, self._committed, self._covered, self._sent = view.version, *body
+            return replace(ledger, turn=number)
+        raise StoreError(f"thread {self.name!r}: other writers won {RETRIES} times; try again later")
+
+    def _next_view(
+        self, plan: Plan, entries: Sequence[Entry]
+    ) -> tuple[StoredView | None, tuple[Any, ...] | None]:
+        """The view that this turn commits, or none where another process committed one meanwhile."""
+        if plan.base_version != self._version:
+            return None, None
+        draft = plan.draft
+        covered = draft.log.stop if entries[0].seq == plan.n_entries else plan.n_entries
+        log = TurnLog(self._reader, (), self._reader.n_entries)
+        sticky, sent = draft.sticky, draft.pieces
+        if covered != draft.log.stop:
+            sticky = pieces_of.truncate(sticky, covered, log)
+            sent = pieces_of.truncate(sent, covered, log)
+        now = time.time()
+        rows = pieces_of.dump(sticky)
+        body = {
+            "covered": covered,
+            "pieces": rows,
+            "sent": {
+                "pieces": pieces_of.dump(sent),
+                "tools": plan.tools_digest,
+                "at": now,
+            },
+        }
+        stored = StoredView(self._version + 1, json.dumps(body))
+        return stored, (sticky, covered, (sent, plan.tools_digest, now))
+
+    def _learn(self, plan: Plan, reply: Reply) -> None:
+        counter = self.manager.counter
+        if reply.usage is None or counter.exact or not reply.usage.input_tokens:
+            return
+        counter.observe(plan.draft.measure, reply.usage.input_tokens)
+        self.manager.save_counter()

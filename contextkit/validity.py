@@ -1,0 +1,3 @@
+from contextkit.messages import Message
+def problems(messages):
+    return []

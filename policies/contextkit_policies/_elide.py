@@ -1,0 +1,71 @@
+"""Shorter forms of tool results: a stub, a preview, lines said once. Pairing and errors stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from contextkit.messages import Message, ToolResultPart
+
+SMALL = 80
+"""Characters up to which a result is not worth a pointer."""
+MIN_RUN = 3
+"""Equal lines in a row that are worth a remark."""
+
+
+def with_results(message: Message, rewrite: Callable[[ToolResultPart], str]) -> Message:
+    """The message with the text of each tool result rewritten; images in results are left out."""
+    parts = tuple(
+        _rewritten(part, rewrite(part)) if isinstance(part, ToolResultPart) else part
+        for part in message.parts
+    )
+    return message if parts == message.parts else replace(message, parts=parts)
+
+
+def _rewritten(part: ToolResultPart, text: str) -> ToolResultPart:
+    return part if text == part.content else replace(part, content=text)
+
+
+def stub(message: Message, handle: str, tokens: int) -> Message:
+    """Nothing but the size and the handle."""
+    return with_results(message, lambda result: f"[Result cleared, {tokens:,} tokens: {handle}]")
+
+
+def preview(message: Message, handle: str, tokens: int, room_tokens: int) -> Message:
+    """The head and the tail of each result, about `room_tokens` in all, and the handle."""
+    share = room_tokens / max(1, tokens)
+
+    def rewrite(result: ToolResultPart) -> str:
+        text = result.text
+        room = int(len(text) * share)
+        if room >= len(text):
+            return text
+        head, tail = _at_line(text[: room * 2 // 3]), text[len(text) - room // 3 :]
+        return f"{head}\n[… about {tokens:,} tokens in all, the rest behind handle {handle} …]\n{tail}"
+
+    return with_results(message, rewrite)
+
+
+def _at_line(text: str) -> str:
+    """The text up to its last whole line, where that keeps most of it."""
+    end = text.rfind("\n")
+    return text[:end] if end > len(text) // 2 else text
+
+
+def collapse(text: str) -> str:
+    """Runs of equal lines said once, with how often they stood there."""
+    lines = text.split("\n")
+    if len(lines) < MIN_RUN:
+        return text
+    out: list[str] = []
+    index = 0
+    while index < len(lines):
+        end = index + 1
+        while end < len(lines) and lines[end] == lines[index]:
+            end += 1
+        if end - index >= MIN_RUN and lines[index].strip():
+            out += [lines[index], f"[the line above, {end - index} times]"]
+        else:
+            out += lines[index:end]
+        index = end
+    return "\n".join(out) if len(out) < len(lines) else text
