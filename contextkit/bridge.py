@@ -21,8 +21,11 @@ async def iterate(start: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
     """Walk an iterator in worker threads; it is closed when the reader stops early."""
     iterator = await call(start)
     try:
-        while (value := await call(next, iterator, _END)) is not _END:
-            yield value  # type: ignore[misc]  # pyright: ignore[reportReturnType]
+        while True:
+            value: Any = await call(next, iterator, _END)
+            if value is _END:
+                break
+            yield value
     finally:
         close = getattr(iterator, "close", None)
         if close is not None:

@@ -13,9 +13,13 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    window: int | None = Field(default=None, ge=16, description="Tokens of input and reply together")
+    window: int | None = Field(
+        default=None, ge=16, description="Tokens of input and reply together"
+    )
     reply_reserve: int | None = Field(
-        default=None, ge=1, description="Tokens kept for the reply; by default an eighth, at most 4,096"
+        default=None,
+        ge=1,
+        description="Tokens kept for the reply; by default an eighth, at most 4,096",
     )
     shares: dict[str, float] = Field(
         default_factory=dict[str, float],
@@ -31,7 +35,9 @@ class Budget(BaseModel):
             )
         for section, share in self.shares.items():
             if not 0 < share <= 1:
-                raise ValueError(f"shares.{section}: {share} is not a share; use a number in (0, 1]")
+                raise ValueError(
+                    f"shares.{section}: {share} is not a share; use a number in (0, 1]"
+                )
         return self
 
     def resolve(self, context_window: int | None) -> tuple[int, int]:

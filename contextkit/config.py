@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, cast
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -34,7 +35,7 @@ def _resolver(group: plugins.Group) -> BeforeValidator:
             raise PydanticCustomError(
                 "plugin", "write {example} or a mapping with a kind", {"example": "a kind's name"}
             )
-        fields = dict(value)  # pyright: ignore[reportUnknownArgumentType]
+        fields = dict(cast("Mapping[str, Any]", value))
         kind = fields.pop("kind", None)
         if not isinstance(kind, str):
             names = ", ".join(plugins.known(group))
@@ -43,7 +44,10 @@ def _resolver(group: plugins.Group) -> BeforeValidator:
             cls = plugins.find(group, kind)
         except UnknownPlugin as error:
             raise PydanticCustomError("plugin", "{text}", {"text": str(error)}) from None
-        return cls(**fields)
+        for name in fields:
+            if name not in cls.model_fields:
+                raise PydanticCustomError("plugin", "{text}", {"text": f"{name}: {_no_field(cls)}"})
+        return cls.model_validate(fields)
 
     return BeforeValidator(resolve)
 
@@ -52,6 +56,10 @@ PolicySpec: TypeAlias = Annotated[Any, _resolver("policies")]
 BackendSpec: TypeAlias = Annotated[Any, _resolver("backends")]
 HistorySpec: TypeAlias = Annotated[Any, _resolver("stores")]
 VectorsSpec: TypeAlias = Annotated[Any, _resolver("vectors")]
+
+
+def _no_field(model: type[BaseModel]) -> str:
+    return f"there is no such field; there are {', '.join(model.model_fields) or 'none'}"
 
 
 class Config(BaseModel):
@@ -64,13 +72,15 @@ class Config(BaseModel):
     )
     budget: Budget = Field(default_factory=Budget, description="How many tokens a call may take")
     history: HistorySpec = Field(
-        default_factory=lambda: {"kind": "memory"}, validate_default=True,
+        default_factory=lambda: {"kind": "memory"},
+        validate_default=True,
         description="Where threads are kept",
     )
     vectors: VectorsSpec | None = Field(default=None, description="Where vectors are kept")
     policies: tuple[PolicySpec, ...] = Field(default=(), description="Applied in this order")
     cache_rules: str | None = Field(
-        default=None, description="Path of a YAML file whose rows come before the shipped cache rules"
+        default=None,
+        description="Path of a YAML file whose rows come before the shipped cache rules",
     )
 
 
@@ -87,7 +97,7 @@ def read(source: str | Path | Mapping[str, Any]) -> Config:
 
 def check_order(policies: tuple[Policy, ...]) -> None:
     """Raises `ConfigError` where a policy stands behind one of a later stage."""
-    for index, (first, second) in enumerate(zip(policies, policies[1:], strict=False)):
+    for index, (first, second) in enumerate(pairwise(policies)):
         if second.stage < first.stage:
             raise ConfigError(
                 f"policies.{index + 1}: {second.kind} ({second.stage.name.lower()}) must stand before "
@@ -104,8 +114,10 @@ def _value(source: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], s
         try:
             text = Path(source).read_text(encoding="utf-8")
         except OSError as error:
-            raise ConfigError(f"{name}: cannot be read ({error.strerror}); give the path of a YAML file, "
-                              "YAML text or a dict") from None
+            raise ConfigError(
+                f"{name}: cannot be read ({error.strerror}); give the path of a YAML file, "
+                "YAML text or a dict"
+            ) from None
         except UnicodeDecodeError as error:
             raise ConfigError(f"{name}: is not UTF-8 text ({error.reason})") from None
     try:
@@ -115,7 +127,9 @@ def _value(source: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], s
     if value is None:
         return {}, name
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{name or 'the YAML text'}: must be a mapping, is a {type(value).__name__}")
+        raise ConfigError(
+            f"{name or 'the YAML text'}: must be a mapping, is a {type(value).__name__}"
+        )
     return value, name  # pyright: ignore[reportUnknownVariableType]
 
 
@@ -130,16 +144,16 @@ def _substitute(value: Any, path: str) -> Any:
     if isinstance(value, str):
         return _VARIABLE.sub(lambda match: _variable(match, path), value)
     if isinstance(value, Mapping):
-        items: Mapping[Any, Any] = value
+        items = cast("Mapping[Any, Any]", value)
         return {k: _substitute(v, f"{path}.{k}" if path else str(k)) for k, v in items.items()}
     if isinstance(value, list):
-        rows: list[Any] = value
+        rows = cast("list[Any]", value)
         return [_substitute(v, f"{path}.{i}") for i, v in enumerate(rows)]
     return value
 
 
 def _variable(match: re.Match[str], path: str) -> str:
-    name, default = match[1], match[2]
+    name, default = match[1], cast("str | None", match[2])
     found = os.environ.get(name, default)
     if found is None:
         raise ConfigError(
@@ -155,10 +169,16 @@ def describe(error: ValidationError, name: str = "") -> str:
         path = ".".join(str(step) for step in fault["loc"])
         message = fault["msg"].removeprefix("Value error, ")
         nested = message.split(": ", 1)
-        if fault["type"] == "value_error" and len(nested) == 2 and nested[0].replace("_", "").isidentifier():
+        if (
+            fault["type"] in ("value_error", "plugin")
+            and len(nested) == 2
+            and nested[0].replace("_", "").isidentifier()
+        ):
             path, message = f"{path}.{nested[0]}".lstrip("."), nested[1]
         if fault["type"] == "extra_forbidden":
-            message = "there is no such field"
+            message = _no_field(Config if len(fault["loc"]) == 1 else Budget)
+        if fault["type"] == "tuple_type":
+            message = "must be a list"
         lines.append(f"{path}: {message}" if path else message)
     return (f"{name}: " if name else "") + "; ".join(lines)
 
@@ -177,17 +197,29 @@ def schema() -> dict[str, Any]:
             refs.setdefault(group, []).append({"$ref": f"#/$defs/{group}.{kind}"})
     top = Config.model_json_schema(ref_template="#/$defs/{model}")
     definitions.update(top.pop("$defs", {}))
-    plural: dict[str, plugins.Group] = {"backend": "backends", "history": "stores", "vectors": "vectors"}
+    plural: dict[str, plugins.Group] = {
+        "backend": "backends",
+        "history": "stores",
+        "vectors": "vectors",
+    }
     for name, group in plural.items():
         described = top["properties"][name].get("description", "")
         top["properties"][name] = {"description": described, **_one_of(group, refs)}
     top["properties"]["policies"] = {
-        "description": "Applied in this order", "type": "array", "items": _one_of("policies", refs)
+        "description": "Applied in this order",
+        "type": "array",
+        "items": _one_of("policies", refs),
     }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "contextkit", **top,
-            "$defs": definitions}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "contextkit",
+        **top,
+        "$defs": definitions,
+    }
 
 
-def _one_of(group: plugins.Group, refs: Mapping[plugins.Group, list[dict[str, str]]]) -> dict[str, Any]:
-    bare = [kind for kind in plugins.known(group)]
+def _one_of(
+    group: plugins.Group, refs: Mapping[plugins.Group, list[dict[str, str]]]
+) -> dict[str, Any]:
+    bare = plugins.known(group)
     return {"anyOf": [{"enum": bare}, *refs.get(group, [])]}

@@ -316,9 +316,7 @@ class Draft:
         pieces = edit(self.pieces, start, stop, self.log, change)
         return replace(self, pieces=pieces, sticky=kept)
 
-    def _put(
-        self, put: Callable[[Sequence[Piece]], tuple[Piece, ...]], sticky: bool
-    ) -> Draft:
+    def _put(self, put: Callable[[Sequence[Piece]], tuple[Piece, ...]], sticky: bool) -> Draft:
         kept = put(self.sticky) if sticky else self.sticky
         return replace(self, pieces=put(self.pieces), sticky=kept)
 
@@ -333,7 +331,11 @@ def start_pieces(
         if stop:
             pieces.append(
                 Piece(
-                    0, stop, log.span(0, stop), section="system", pinned=True,
+                    0,
+                    stop,
+                    log.span(0, stop),
+                    section="system",
+                    pinned=True,
                     why="the instructions stand first and stay",
                 )
             )

@@ -7,16 +7,15 @@ expected to read; and, once the call was sent, what it really used.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, NamedTuple
 
 from contextkit.errors import UnknownHandle
 from contextkit.piece import Action, parse_handle
 from contextkit.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What became of one piece, who decided it and why.
 
     `tokens_before` counts the log's own messages, `tokens_after` what the call shows for them.
@@ -153,7 +152,9 @@ class Ledger:
             )
             for d in self.decisions
         ]
-        rows.append(("frame", "keep", "frame", "", f"{self.frame_tokens:,}", "assembly", "template"))
+        rows.append(
+            ("frame", "keep", "frame", "", f"{self.frame_tokens:,}", "assembly", "template")
+        )
         widths = [max(len(row[i]) for row in rows) for i in range(6)]
         lines = [
             "  ".join(
@@ -175,7 +176,12 @@ class Ledger:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values; sections and the limit are written out."""
-        out = asdict(self)
+        out = {f.name: getattr(self, f.name) for f in fields(self)}
+        out["decisions"] = [d._asdict() for d in self.decisions]
+        for name in ("prefix", "forecast", "usage"):
+            value = out[name]
+            out[name] = None if value is None else asdict(value)
+        out["notes"] = list(self.notes)
         out["sections"] = self.sections
         out["limit_tokens"] = self.limit_tokens
         return out

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
 ROLES: tuple[Role, ...] = ("system", "developer", "user", "assistant", "tool")
@@ -170,6 +170,11 @@ class Message:
         """True where there is nothing to send: no part, or only empty text."""
         return all(isinstance(p, TextPart) and not p.text.strip() for p in self.parts)
 
+    @cached_property
+    def pairing(self) -> tuple[tuple[ToolCallPart, ...], tuple[ToolResultPart, ...], bool]:
+        """Tool calls, tool results and whether there is nothing to send; for checks over many messages."""
+        return self.tool_calls, self.tool_results, self.is_empty
+
     def same_content(self, other: Message) -> bool:
         """Whether both say the same, whatever bookkeeping came with them."""
         return (self.role, self.name, _plain(self.parts)) == (
@@ -222,7 +227,7 @@ def _part_to_json(part: Part) -> dict[str, Any]:
         if value == default:
             continue
         if name == "content" and isinstance(value, tuple):
-            value = [_part_to_json(inner) for inner in value]
+            value = [_part_to_json(inner) for inner in cast("tuple[Part, ...]", value)]
         elif name in ("extra", "value"):
             value = dict(value)
         out[name] = value
@@ -233,7 +238,7 @@ def _part_from_json(value: Mapping[str, Any]) -> Part:
     rest = dict(value)
     cls = _PART_KINDS[rest.pop("kind")]
     if cls is ToolResultPart and isinstance(rest["content"], list):
-        rest["content"] = tuple(_part_from_json(inner) for inner in rest["content"])
+        rest["content"] = tuple(_part_from_json(i) for i in cast("list[Any]", rest["content"]))
     return cls(**rest)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, Protocol, TypeAlias
 
 from contextkit.errors import PolicyError
@@ -17,7 +18,7 @@ from contextkit.tokens import Measure
 Action: TypeAlias = Literal["keep", "drop", "replace", "insert", "move"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Piece:
     """A range `start <= seq < stop` of the log in one state, or an inserted item standing at `start`."""
 
@@ -35,16 +36,16 @@ class Piece:
     detail: str = ""
     """Stays with the piece for the policy that made it (which entry a duplicate points to)."""
 
-    @property
+    @cached_property
     def is_log(self) -> bool:
         """True where the log's own messages are shown."""
         return self.shown is None
 
-    @property
+    @cached_property
     def is_inserted(self) -> bool:
         return self.start == self.stop
 
-    @property
+    @cached_property
     def handle(self) -> str:
         """Short, stable and quotable: `m17`, `m3-17` (both ends included), `x3f2a9c` for an insert."""
         if self.is_inserted:
@@ -179,7 +180,9 @@ def dump(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
     return rows
 
 
-def load(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], tuple[Message, ...] | None]]:
+def load(
+    rows: Sequence[dict[str, Any]],
+) -> Iterator[tuple[dict[str, Any], tuple[Message, ...] | None]]:
     """The rows that `dump` wrote, their messages read; the caller adds the measures."""
     for row in rows:
         fields = dict(row)

@@ -59,7 +59,12 @@ def begin(
     if request >= 0:
         guard = draft.protected[0]
         draft = draft.keep(
-            guard.start, guard.stop, policy="assembly", why=guard.why, section="request", sticky=False
+            guard.start,
+            guard.stop,
+            policy="assembly",
+            why=guard.why,
+            section="request",
+            sticky=False,
         )
     return draft, turn
 

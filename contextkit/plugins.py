@@ -52,8 +52,11 @@ def find(group: Group, kind: str) -> type[Any]:
         names = known(group)
         close = difflib.get_close_matches(kind, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise UnknownPlugin(f"no {group} of kind {kind!r}; known: {', '.join(names) or 'none'}.{hint}")
-    return point.load()
+        raise UnknownPlugin(
+            f"no {group} of kind {kind!r}; known: {', '.join(names) or 'none'}.{hint}"
+        )
+    cls: type[Any] = point.load()
+    return cls
 
 
 def origin(group: Group, kind: str) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from contextkit.piece import Piece, Ranges
 from contextkit.tokens import Measure, add
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Log entries `start <= seq < stop`, or one message by its digest."""
 
     start: int
@@ -41,10 +41,10 @@ def runs(pieces: Sequence[Piece]) -> list[Run]:
     out: list[Run] = []
     for index, piece in enumerate(pieces):
         if piece.shown is not None:
-            out.extend(
-                Run(-1, -1, m.digest, piece.measure if not i else zero_like(piece.measure), index)
-                for i, m in enumerate(piece.shown)
-            )
+            measure = piece.measure
+            for message in piece.shown:
+                out.append(Run(-1, -1, message.digest, measure, index))
+                measure = (0,) * len(measure)
         elif out and out[-1].stop == piece.start and not out[-1].digest:
             last = out[-1]
             joined = add(last.measure, piece.measure)
@@ -55,10 +55,10 @@ def runs(pieces: Sequence[Piece]) -> list[Run]:
 
 
 def compare(
-    earlier_pieces: Sequence[Piece], later_pieces: Sequence[Piece], ranges: Ranges, zero: Measure
+    earlier: Sequence[Run], later_pieces: Sequence[Piece], ranges: Ranges, zero: Measure
 ) -> Shared:
-    """How far the later call repeats the earlier one."""
-    earlier, later = runs(earlier_pieces), runs(later_pieces)
+    """How far the later call repeats the earlier one, given as `runs`."""
+    later = runs(later_pieces)
     shared = zero
     for index, run in enumerate(earlier):
         other = later[index] if index < len(later) else None
@@ -76,10 +76,6 @@ def compare(
         if stop < run.stop or (stop < other.stop and index + 1 < len(earlier)):
             return Shared(shared, False, _parting(later_pieces, other, stop))
     return Shared(shared, True)
-
-
-def zero_like(measure: Measure) -> Measure:
-    return (0,) * len(measure)
 
 
 def _parting(pieces: Sequence[Piece], run: Run | None, seq: int) -> Piece | None:

@@ -94,7 +94,9 @@ class TurnLog:
     def entry(self, seq: int) -> Entry:
         if not 0 <= seq < self._stop:
             raise IndexError(seq)
-        return self.pending[seq - self.n_entries] if seq >= self.n_entries else self._reader.entry(seq)
+        return (
+            self.pending[seq - self.n_entries] if seq >= self.n_entries else self._reader.entry(seq)
+        )
 
     def entries(self, start: int, stop: int) -> list[Entry]:
         n = self.n_entries

@@ -96,21 +96,32 @@ def _resettle(draft: Draft, item: _Item, stray: set[str], claims: dict[str, _Bat
         if isinstance(part, ToolResultPart) and part.call_id in stray and part.call_id in claims:
             why = f"the result of {part.call_id} came late: it stands after its call"
             draft = draft.insert(
-                claims[part.call_id].stop, (Message("tool", (part,)),),
-                section="history", policy=POLICY, why=why,
+                claims[part.call_id].stop,
+                (Message("tool", (part,)),),
+                section="history",
+                policy=POLICY,
+                why=why,
             )
     rest = tuple(p for part in parts if (p := _settled(part, stray, claims)) is not None)
     if not rest:
         return draft.drop(
-            item.start, item.stop, policy=POLICY, why="a late result: it stands after its call",
-            sticky=False, even_protected=True,
+            item.start,
+            item.stop,
+            policy=POLICY,
+            why="a late result: it stands after its call",
+            sticky=False,
+            even_protected=True,
         )
     paired = any(isinstance(part, ToolResultPart) for part in rest)
     message = with_fields(item.message, parts=rest, role=item.message.role if paired else "user")
     return draft.replace(
-        item.start, item.stop, (message,), policy=POLICY,
+        item.start,
+        item.stop,
+        (message,),
+        policy=POLICY,
         why="a late result whose call has left the window is shown as text",
-        sticky=False, even_protected=True,
+        sticky=False,
+        even_protected=True,
     )
 
 
@@ -133,14 +144,23 @@ def _rename_reused_ids(draft: Draft) -> Draft:
     seen: set[str] = set()
     names: dict[str, str] = {}
     for item in _items(draft):
-        fresh = {call.id: f"{call.id}.{item.start}" for call in item.message.tool_calls if call.id in seen}
+        fresh = {
+            call.id: f"{call.id}.{item.start}"
+            for call in item.message.tool_calls
+            if call.id in seen
+        }
         names.update({call.id: fresh.get(call.id, call.id) for call in item.message.tool_calls})
         seen.update(call.id for call in item.message.tool_calls)
         parts = tuple(_renamed(part, names) for part in item.message.parts)
         if parts != item.message.parts:
             draft = draft.replace(
-                item.start, item.stop, (with_fields(item.message, parts=parts),), policy=POLICY,
-                why="its call id was used before: renamed", sticky=False, even_protected=True,
+                item.start,
+                item.stop,
+                (with_fields(item.message, parts=parts),),
+                policy=POLICY,
+                why="its call id was used before: renamed",
+                sticky=False,
+                even_protected=True,
             )
     return draft
 

@@ -6,7 +6,7 @@ left out, so that a stored reply goes back as an assistant message any server ac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from contextkit.backend import Reply
@@ -18,7 +18,7 @@ from contextkit.dialects.streams import (
     ResponsesCollector,
 )
 from contextkit.dialects.usage import anthropic_usage, chat_usage, responses_usage
-from contextkit.messages import Message
+from contextkit.messages import NO_EXTRA, Message
 
 Wire = Mapping[str, Any]
 
@@ -30,7 +30,8 @@ def plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(exclude_unset=True, warnings=False)
     if isinstance(value, Mapping):
-        return {k: plain(v) for k, v in cast("Mapping[Any, Any]", value).items()}
+        items: Mapping[Any, Any] = value
+        return {k: plain(v) for k, v in items.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in cast("list[Any]", value)]
     return value
@@ -85,11 +86,21 @@ def collected_reply(collector: Collector) -> Reply:
 def chat_message(wire: Wire) -> Message:
     """An assistant message as a chat completion holds it."""
     said = {name: value for name, value in wire.items() if value or name == "content"}
-    said.pop("function_call", None)
-    said["role"] = "assistant"
+    for name in ("function_call", "parsed"):  # the legacy form; what the SDK read out of the text
+        said.pop(name, None)
     if not said.get("reasoning_content") and isinstance(wire.get("reasoning"), str):
         said["reasoning_content"] = said.pop("reasoning")  # the name newer vLLM gives it
-    return openai.parse(said)
+    if "tool_calls" in said:
+        said["tool_calls"] = [_call(call) for call in said["tool_calls"]]
+    return openai.parse({**said, "role": "assistant"})
+
+
+def _call(call: Wire) -> dict[str, Any]:
+    kept = {name: value for name, value in call.items() if name != "index"}
+    if "function" in kept:
+        function = kept["function"]
+        kept["function"] = {"name": function["name"], "arguments": function.get("arguments") or ""}
+    return kept
 
 
 def anthropic_message(wire: Wire) -> Message:
@@ -97,9 +108,16 @@ def anthropic_message(wire: Wire) -> Message:
     return anthropic.parse({"role": "assistant", "content": _said(wire.get("content") or ())})
 
 
-def responses_message(output: Any) -> Message:
+def responses_message(output: Iterable[Wire]) -> Message:
     """The output items of a response as one assistant message."""
-    return responses.parse_output(output)
+    items = [responses.parse({k: v for k, v in item.items() if v is not None}) for item in output]
+    spoken = next((m for m in items if m.shape == "list" or m.extra), None)
+    return Message(
+        "assistant",
+        tuple(part for item in items for part in item.parts),
+        extra=spoken.extra if spoken else NO_EXTRA,
+        shape="list" if spoken else "",
+    )
 
 
 def _said(blocks: Any) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from contextkit.ledger import CacheForecast, Decision, Ledger, Prefix
 from contextkit.messages import Message
 from contextkit.piece import Piece
 from contextkit.policy import Turn
-from contextkit.prefix import Shared, compare
+from contextkit.prefix import Run, compare
 from contextkit.tokens import Measure, add
 from contextkit.validity import problems
 
@@ -24,9 +24,13 @@ from contextkit.validity import problems
 class Sent:
     """The call before this one, as far as a prompt cache remembers it."""
 
-    pieces: tuple[Piece, ...]
+    runs: tuple[Run, ...]
+    """What it showed, as `prefix.runs` gives it."""
+    lasting: tuple[Run, ...]
+    """The part of it that was committed; what was made for that call only is not in it."""
     tools_digest: str
-    gap_s: float | None = None
+    at: float
+    """When it was recorded, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,11 @@ def check_budget(draft: Draft) -> None:
     if needed <= draft.limit_tokens:
         return
     rows = sorted(
-        ((p.handle, draft.upper(p.measure), _stays(draft, p)) for p in draft.pieces if p.shown != ()),
+        (
+            (p.handle, draft.upper(p.measure), _stays(draft, p))
+            for p in draft.pieces
+            if p.shown != ()
+        ),
         key=lambda row: -row[1],
     )
     frame = draft.upper(draft.frame)
@@ -72,7 +80,9 @@ def _stays(draft: Draft, piece: Piece) -> str:
 
 def _remedy(draft: Draft, rows: Sequence[tuple[str, int, str]]) -> str:
     if any(why == "no policy left it out" for _, _, why in rows):
-        return "Add a policy that leaves out older history (sliding_window), or raise budget.window."
+        return (
+            "Add a policy that leaves out older history (sliding_window), or raise budget.window."
+        )
     return (
         "Raise budget.window, lower budget.reply_reserve, shorten what is pinned, or add tool_results "
         "so that a large result is offloaded behind a handle."
@@ -84,6 +94,7 @@ def seal(
     turn: Turn,
     *,
     sent: Sent | None = None,
+    gap_s: float | None = None,
     base_version: int = 0,
     n_entries: int = 0,
     thread: Any = None,
@@ -97,7 +108,7 @@ def seal(
     tools_digest = hashlib.sha256(b"".join(t.digest for t in draft.tools)).hexdigest()
     prefix = _prefix(draft, turn, sent, tools_digest)
     points = _cache_points(draft, counts)
-    ledger = _ledger(draft, turn, prefix, _forecast(draft, turn, prefix, points, sent))
+    ledger = _ledger(draft, turn, prefix, _forecast(draft, turn, prefix, points, gap_s))
     return Call(
         messages=messages,
         tools=draft.tools,
@@ -151,27 +162,27 @@ def _prefix(draft: Draft, turn: Turn, sent: Sent | None, tools_digest: str) -> P
     if sent is None:
         return Prefix()
     counter, zero = draft.counter, draft.counter.zero
-    previous = zero
-    for piece in sent.pieces:
-        previous = add(previous, piece.measure)
-    before = counter.tokens(previous) + counter.tokens(draft.frame)
+    frame = counter.tokens(draft.frame)
+    before = frame + counter.tokens(_sum(sent.runs, zero))
     if sent.tools_digest != tools_digest:
         return Prefix(0, before, True, before, "tools", "the tool schemas changed")
-    shared = compare(sent.pieces, draft.pieces, draft.log, zero)
-    tokens = counter.tokens(shared.measure) + counter.tokens(draft.frame)
-    if shared.is_whole or _only_transient(draft, shared, sent, zero):
+    shared = compare(sent.runs, draft.pieces, draft.log, zero)
+    tokens = counter.tokens(shared.measure) + frame
+    if shared.is_whole or compare(sent.lasting, draft.sticky, draft.log, zero).is_whole:
         return Prefix(tokens, before)
     rewritten = counter.tokens(draft.measure) - tokens
     by = shared.piece
-    policy, why = (by.policy, f"{by.handle}: {by.why}") if by else ("assembly", "the call is shorter")
+    policy, why = (
+        (by.policy, f"{by.handle}: {by.why}") if by else ("assembly", "the call is shorter")
+    )
     return Prefix(tokens, before, True, rewritten, policy, why, _rewrite_cost(turn, rewritten))
 
 
-def _only_transient(draft: Draft, shared: Shared, sent: Sent, zero: Measure) -> bool:
-    """Whether all that both committed is repeated: only items made for one call came or went."""
-    return compare(
-        [p for p in sent.pieces if not p.is_inserted], draft.sticky, draft.log, zero
-    ).is_whole and not any(p.is_inserted for p in draft.sticky)
+def _sum(shown: Sequence[Run], zero: Measure) -> Measure:
+    total = zero
+    for run in shown:
+        total = add(total, run.measure)
+    return total
 
 
 def _rewrite_cost(turn: Turn, tokens: int) -> float | None:
@@ -187,7 +198,7 @@ def _rewrite_cost(turn: Turn, tokens: int) -> float | None:
 
 
 def _forecast(
-    draft: Draft, turn: Turn, prefix: Prefix, points: Sequence[CachePoint], sent: Sent | None
+    draft: Draft, turn: Turn, prefix: Prefix, points: Sequence[CachePoint], gap_s: float | None
 ) -> CacheForecast:
     counter = draft.counter
     total = counter.tokens(draft.frame) + sum(counter.tokens(p.measure) for p in draft.pieces)
@@ -199,7 +210,7 @@ def _forecast(
         shared_prefix_tokens=prefix.shared_tokens,
         last_cache_point_tokens=_cached_tokens(draft, total),
         ttl=points[-1].ttl if points and turn.rule.mode == "explicit" else None,
-        gap_s=sent.gap_s if sent else None,
+        gap_s=gap_s,
     )
     return CacheForecast(
         expected.read_tokens,
@@ -247,17 +258,21 @@ def _ledger(draft: Draft, turn: Turn, prefix: Prefix, forecast: CacheForecast) -
 
 
 def _decision(draft: Draft, piece: Piece) -> Decision:
-    span = draft.log.span(piece.start, piece.stop)
+    after = draft.counter.tokens(piece.measure)
+    before = (
+        after if piece.is_log else draft.counter.tokens(draft.log.span(piece.start, piece.stop))
+    )
+    handle = piece.handle
     return Decision(
-        piece=piece.handle,
+        piece=handle,
         action=piece.action,
         policy=piece.policy,
         why=piece.why,
         section=piece.section,
-        tokens_before=draft.counter.tokens(span),
-        tokens_after=draft.counter.tokens(piece.measure),
+        tokens_before=before,
+        tokens_after=after,
         start=piece.start,
         stop=piece.stop,
-        handle="" if piece.is_inserted else piece.handle,
+        handle="" if piece.is_inserted else handle,
         pinned=piece.pinned,
     )

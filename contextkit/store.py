@@ -64,7 +64,7 @@ class Problem:
     what: str
 
 
-class SeqTaken(Exception):  # noqa: N818  it is a signal between log and store, not an error of the user's
+class SeqTaken(Exception):
     """Another writer appended first; read the tail again and retry. Never leaves the manager."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from contextkit import piece as pieces_of
+from contextkit import view as views
 from contextkit.backend import Reply, ReplyChunk
 from contextkit.call import Call
 from contextkit.dialects import parse_message, parse_messages, parse_tools
@@ -27,12 +27,13 @@ from contextkit.expansion import Expansion
 from contextkit.ledger import Ledger
 from contextkit.log import Entry, chain_entries
 from contextkit.messages import Message
-from contextkit.piece import Piece, entry_handle, parse_handle
+from contextkit.piece import entry_handle, parse_handle
 from contextkit.pipeline import begin, run
 from contextkit.reader import LogReader, TurnLog
-from contextkit.seal import Plan, Sent, seal
+from contextkit.seal import Plan, seal
 from contextkit.store import SeqTaken, StoredView, ThreadRecord
-from contextkit.tokens import Measure, add
+from contextkit.tokens import Measure
+from contextkit.view import View
 
 if TYPE_CHECKING:
     from contextkit.manager import ContextManager
@@ -52,10 +53,7 @@ class Thread:
         self.record_ = record
         self._lock = RLock()
         self._reader = LogReader(manager.history, record, manager.counter.zero)
-        self._version = 0
-        self._committed: tuple[Piece, ...] = ()
-        self._covered = 0
-        self._sent: tuple[tuple[Piece, ...], str, float] | None = None
+        self._view = View()
         self._odd: list[int] = []
         self._odd_from = 0
         self._last_plan: Plan | None = None
@@ -119,7 +117,9 @@ class Thread:
             n_entries = self._reader.n_entries
             stop = n_entries if at is None else at
             if not 0 <= stop <= n_entries:
-                raise StoreError(f"fork(at={at}): thread {self.name!r} has entries 0..{n_entries - 1}")
+                raise StoreError(
+                    f"fork(at={at}): thread {self.name!r} has entries 0..{n_entries - 1}"
+                )
             return self.manager.adopt(self.record_, name, stop)
 
     def turns(self) -> list[Ledger]:
@@ -178,13 +178,15 @@ class Thread:
         answer = reply if isinstance(reply, Reply) else Reply(parse_message(reply))
         plan: Plan | None = call.plan
         if plan is None or plan.thread is not self:
-            raise ContextKitError(f"this call was not assembled by thread {self.name!r}; record it there")
+            raise ContextKitError(
+                f"this call was not assembled by thread {self.name!r}; record it there"
+            )
         with self._lock:
             if plan is self._last_plan:
                 raise ContextKitError("this call was recorded already; assemble the next one")
-            ledger = self._commit(call, plan, answer)
+            ledger: Ledger = self._commit(call, plan, answer)
             self._last_plan = plan
-        return ledger
+            return ledger
 
     async def aassemble(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Call:
         """`assemble` in a worker thread."""
@@ -230,14 +232,18 @@ class Thread:
                 continue
             self._reader.remember(entries)
             return entries
-        raise StoreError(f"thread {self.name!r}: other writers won {RETRIES} times; try again later")
+        raise StoreError(
+            f"thread {self.name!r}: other writers won {RETRIES} times; try again later"
+        )
 
     def _refresh(self) -> None:
         """See what other processes appended and committed."""
         head = self.manager.history.head(self.record_)
         self._reader.n_entries = head.n_entries
-        if head.view_version != self._version:
-            self._load_view()
+        if head.view_version != self._view.version:
+            stored = self.manager.history.view(self.record_)
+            log = TurnLog(self._reader, (), head.n_entries)
+            self._view = views.load(stored, log, self.manager.counter) if stored else View()
 
     def _irregular(self, stop: int) -> bool:
         """Whether any entry below `stop` needs a pairing repair; new entries are asked about once."""
@@ -245,33 +251,6 @@ class Thread:
             self._odd += self.manager.history.irregular(self.record_, self._odd_from)
             self._odd_from = stop
         return bool(self._odd)
-
-    # -- inner: the view -----------------------------------------------------------------------
-
-    def _load_view(self) -> None:
-        stored = self.manager.history.view(self.record_)
-        if stored is None:
-            return
-        body = json.loads(stored.body)
-        log = TurnLog(self._reader, (), self._reader.n_entries)
-        self._version = stored.version
-        self._covered = body["covered"]
-        self._committed = self._load_pieces(body["pieces"], log)
-        sent = body["sent"]
-        rows = body["pieces"] if sent["pieces"] is None else sent["pieces"]
-        self._sent = (self._load_pieces(rows, log), sent["tools"], sent["at"])
-
-    def _load_pieces(self, rows: list[dict[str, Any]], log: TurnLog) -> tuple[Piece, ...]:
-        counter = self.manager.counter
-        loaded: list[Piece] = []
-        for fields, shown in pieces_of.load(rows):
-            measure = counter.zero
-            for message in shown or ():
-                measure = add(measure, counter.measure(message))
-            if shown is None:
-                measure = log.span(fields["start"], fields["stop"])
-            loaded.append(Piece(measure=measure, shown=shown, **fields))
-        return tuple(loaded)
 
     # -- inner: the turn -----------------------------------------------------------------------
 
@@ -285,32 +264,29 @@ class Thread:
         parsed_tools = tuple(parse_tools(tools))
         with self._lock:
             self._refresh()
-            n_entries = self._reader.n_entries
+            view, n_entries = self._view, self._reader.n_entries
             zero = manager.counter.zero
             pending = chain_entries(self._reader.newest, new, measures, zero) if new else []
             if not n_entries and not pending:
-                raise InvalidMessage(f"thread {self.name!r} is empty; give an input or append messages")
+                raise InvalidMessage(
+                    f"thread {self.name!r} is empty; give an input or append messages"
+                )
             log = TurnLog(self._reader, pending, n_entries)
-            table = start_pieces(self._committed, log, self._covered, zero)
-            draft, turn = begin(self, log, table, parsed_tools, self._covered, shrink)
+            table = start_pieces(view.pieces, log, view.covered, zero)
+            draft, turn = begin(self, log, table, parsed_tools, view.covered, shrink)
             odd = self._irregular(n_entries) or any(e.irregular for e in pending)
             draft = run(manager.policies, draft, turn, odd)
             call = seal(
                 draft,
                 turn,
-                sent=self._sent_before(),
-                base_version=self._version,
+                sent=view.sent,
+                gap_s=max(0.0, time.time() - view.sent.at) if view.sent else None,
+                base_version=view.version,
                 n_entries=n_entries,
                 thread=self,
             )
             self._reader.trim(len(call.messages))
             return call
-
-    def _sent_before(self) -> Sent | None:
-        if self._sent is None:
-            return None
-        table, tools, at = self._sent
-        return Sent(table, tools, max(0.0, time.time() - at))
 
     def _corrected(
         self, call: Call, error: ContextOverflow, input: Any, tools: Sequence[Any]
@@ -335,57 +311,41 @@ class Thread:
 
     def _commit(self, call: Call, plan: Plan, reply: Reply) -> Ledger:
         manager = self.manager
-        messages = [*(e.message for e in plan.draft.log.entries(plan.n_entries, plan.draft.log.stop))]
-        messages.append(reply.message)
-        measures = [manager.counter.measure(message) for message in messages]
+        new = plan.draft.log.entries(plan.n_entries, plan.draft.log.stop)
+        messages = [*(entry.message for entry in new), reply.message]
+        measures = [*(entry.measure for entry in new), manager.counter.measure(reply.message)]
         self._learn(plan, reply)
         ledger = call.ledger.closed(0, reply.usage, manager.cost_of(reply.usage))
         for _ in range(RETRIES):
             entries = chain_entries(self._reader.newest, messages, measures, manager.counter.zero)
-            view, body = self._next_view(plan, entries)
+            view, stored = self._view_after(plan, entries[0].seq)
             try:
                 number = manager.history.commit(
-                    self.record_, entries=entries, view=view, turn=json.dumps(ledger.to_dict())
+                    self.record_, entries=entries, view=stored, turn=json.dumps(ledger.to_dict())
                 )
-            except SeqTaken:
+            except (SeqTaken, ViewConflict):
                 self._refresh()
-                continue
-            except ViewConflict:
-                self._refresh()
-                plan = replace(plan, base_version=-1)
                 continue
             self._reader.remember(entries)
-            if view is not None and body is not None:
-                self._version, self._committed, self._covered, self._sent = view.version, *body
+            self._view = view
             return replace(ledger, turn=number)
-        raise StoreError(f"thread {self.name!r}: other writers won {RETRIES} times; try again later")
+        raise StoreError(
+            f"thread {self.name!r}: other writers won {RETRIES} times; try again later"
+        )
 
-    def _next_view(
-        self, plan: Plan, entries: Sequence[Entry]
-    ) -> tuple[StoredView | None, tuple[Any, ...] | None]:
-        """The view that this turn commits, or none where another process committed one meanwhile."""
-        if plan.base_version != self._version:
-            return None, None
-        draft = plan.draft
-        covered = draft.log.stop if entries[0].seq == plan.n_entries else plan.n_entries
-        log = TurnLog(self._reader, (), self._reader.n_entries)
-        sticky, sent = draft.sticky, draft.pieces
-        if covered != draft.log.stop:
-            sticky = pieces_of.truncate(sticky, covered, log)
-            sent = pieces_of.truncate(sent, covered, log)
-        now = time.time()
-        rows = pieces_of.dump(sticky)
-        body = {
-            "covered": covered,
-            "pieces": rows,
-            "sent": {
-                "pieces": pieces_of.dump(sent),
-                "tools": plan.tools_digest,
-                "at": now,
-            },
-        }
-        stored = StoredView(self._version + 1, json.dumps(body))
-        return stored, (sticky, covered, (sent, plan.tools_digest, now))
+    def _view_after(self, plan: Plan, first_seq: int) -> tuple[View, StoredView | None]:
+        """The view that a call commits; the one in force where another process committed meanwhile."""
+        if plan.base_version != self._view.version:
+            return self._view, None
+        log = TurnLog(
+            self._reader,
+            plan.draft.log.entries(plan.n_entries, plan.draft.log.stop)
+            if first_seq == plan.n_entries
+            else (),
+            plan.n_entries,
+        )
+        view, body = views.following(self._view, plan, first_seq, log)
+        return view, StoredView(view.version, body)
 
     def _learn(self, plan: Plan, reply: Reply) -> None:
         counter = self.manager.counter

@@ -17,7 +17,7 @@ _PATTERNS = tuple(
     for pattern in (
         # OpenAI; older OpenAI, DeepSeek and vLLM: (N in the messages, M in the completion)
         r"maximum context length.*?messages resulted in (?P<input>\d+) tokens",
-        r"you requested (?:about )?\d+ tokens \((?P<input>\d+) (?:in|of) (?:the|your) (?:messages|prompt|text input)"
+        r"you requested \d+ tokens \((?P<input>\d+) in (?:the messages|your prompt)"
         r"(?:, (?P<more>\d+) in the functions)?",
         # vLLM, newer: N output tokens … prompt contains [at least] M input tokens; request has …
         r"(?:prompt contains|request has|you passed)(?: at least)? (?P<input>\d+) input tokens",

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
@@ -104,7 +104,7 @@ class RemoteBackend(BaseModel, ABC):
         if client is not None:
             client.close()
 
-    def __enter__(self) -> RemoteBackend:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -155,13 +155,13 @@ class RemoteBackend(BaseModel, ABC):
         return options
 
     def _settings(self) -> dict[str, Any]:
-        """The request fields that come from this backend and not from the call."""
-        settings: dict[str, Any] = {"model": self.model}
-        if self.temperature is not None:
-            settings["temperature"] = self.temperature
-        if self.extra_body:
-            settings["extra_body"] = self.extra_body
-        return settings
+        """The request fields that come from this backend and not from the call.
+
+        The temperature goes beside the SDK's own parameters: not every version of them has it.
+        """
+        warmth = {} if self.temperature is None else {"temperature": self.temperature}
+        body = {**warmth, **self.extra_body}
+        return {"model": self.model} | ({"extra_body": body} if body else {})
 
 
 def load_sdk(name: str) -> ModuleType:

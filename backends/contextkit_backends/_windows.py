@@ -45,5 +45,6 @@ ANTHROPIC: dict[str, int] = {
 
 def find_window(rows: dict[str, int], model: str) -> int | None:
     """The window of the longest row that `model` starts with, or None."""
-    matches = [name for name in rows if model.startswith(name)]
+    bare = model.lower().rsplit("/", 1)[-1].removeprefix("ft:")
+    matches = [name for name in rows if bare.startswith(name)]
     return rows[max(matches, key=len)] if matches else None

@@ -1,8 +1,9 @@
 """Wire forms: messages and tools as OpenAI, Anthropic and the Responses API write them.
 
-`parse_messages` and `parse_tools` take what callers have (dictionaries of any of the three, SDK objects,
-`Message` and `Tool` themselves) and find the dialect from the form. Each dialect module has `parse` and
-`dump`, a lossless pair, and `request`, which makes what is sent from messages of any origin.
+`parse_messages` and `parse_tools` take what callers have (dictionaries of any of the three, SDK
+objects, `Message` and `Tool` themselves) and find the dialect from the form. Each dialect module
+has `parse` and `dump`, a lossless pair, and `request`, which makes what is sent from messages of
+any origin.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from types import ModuleType
 from typing import Any, Literal, TypeAlias, cast
 
 from contextkit.dialects import anthropic, openai, responses
-from contextkit.dialects.fields import fail
+from contextkit.dialects.fields import fail, mapping_of
 from contextkit.errors import InvalidMessage
 from contextkit.messages import Message, text_message
 from contextkit.tools import Tool
@@ -75,11 +76,10 @@ def parse_messages(value: Any) -> list[Message]:
         value = text_message("user", value)
     if isinstance(value, Message | Mapping) or _dumper(value) is not None:
         value = [value]
+    listed: Any = value
     if isinstance(value, bytes) or not isinstance(value, Iterable):
-        fail(
-            "messages", f"must be a string, a message or a list of them, not {type(value).__name__}"
-        )
-    return [_parse_at(index, item) for index, item in enumerate(cast("Iterable[Any]", value))]
+        fail("messages", f"must be text, a message or a list of them, not {type(value).__name__}")
+    return [_parse_at(index, item) for index, item in enumerate(listed)]
 
 
 def _parse_at(index: int, value: Any) -> Message:
@@ -90,7 +90,7 @@ def _parse_at(index: int, value: Any) -> Message:
 
 
 def detect(value: Mapping[str, Any]) -> Dialect:
-    """The dialect a message dictionary is written in; "openai" where several would read it the same."""
+    """The dialect of a message dictionary; "openai" where several would read it the same."""
     kind, content = value.get("type"), value.get("content")
     if kind is not None and kind != "message":
         return "responses"
@@ -114,29 +114,30 @@ def detect(value: Mapping[str, Any]) -> Dialect:
 def _block_kinds(content: Any) -> set[str]:
     if not isinstance(content, list | tuple):
         return set()
-    blocks = (
-        cast("Mapping[str, Any]", b) for b in cast("list[Any]", content) if isinstance(b, Mapping)
-    )
-    return {str(block.get("type")) for block in blocks}
+    return {
+        str(cast("Mapping[str, Any]", block).get("type"))
+        for block in cast("list[Any]", content)
+        if isinstance(block, Mapping)
+    }
 
 
 def _fields_of(value: Any) -> Mapping[str, Any]:
     """The wire fields of a dictionary or of an SDK object."""
-    if isinstance(value, Mapping):
-        fields = cast("Mapping[str, Any]", value)
-    else:
+    fields: Any = value
+    if not isinstance(fields, Mapping):
         dumper = _dumper(value)
         fields = dumper(value) if dumper else None
     if not isinstance(fields, Mapping):
-        fail("message", f"{type(value).__name__} is none; {_ONE}")
+        fail("message", f"{type(cast('object', value)).__name__} is none; {_ONE}")
+    wire = mapping_of(fields, "message")
     for field, remedy in (
         ("choices", "choices[0].message"),
         ("output", "output"),
         ("messages", "messages"),
     ):
-        if field in fields and "role" not in fields and "type" not in fields:
+        if field in wire and "role" not in wire and "type" not in wire:
             fail("message", f"this is a whole response or request; its {remedy} would work")
-    return cast("Mapping[str, Any]", fields)
+    return wire
 
 
 def _dumper(value: Any) -> Any:
@@ -145,7 +146,11 @@ def _dumper(value: Any) -> Any:
         return None
     if callable(getattr(value, "model_dump", None)):
         return _dump_model
-    return (lambda v: v.dict()) if callable(getattr(value, "dict", None)) else None
+    return _dump_plain if callable(getattr(value, "dict", None)) else None
+
+
+def _dump_plain(value: Any) -> Any:
+    return value.dict()
 
 
 def _dump_model(value: Any) -> Any:
@@ -166,9 +171,7 @@ def parse_tool(value: Any) -> Tool:
 def _tool_fields(value: Any) -> Any:
     dumper = _dumper(value)
     if dumper is None:
-        fail(
-            "tool", f"{type(value).__name__} is none; a tool is a dictionary with a name, or a Tool"
-        )
+        fail("tool", f"{type(value).__name__} is none; a dictionary with a name, or a Tool, works")
     return dumper(value)
 
 
@@ -182,12 +185,13 @@ def _detect_tool(value: Mapping[str, Any]) -> Dialect:
 
 
 def parse_tools(values: Iterable[Any] | None) -> list[Tool]:
-    """The tools of a call; raises `InvalidMessage` whose text starts with the place, as `tools.2.name`.
+    """The tools of a call.
 
-    Two tools of one name are refused: no provider takes them.
+    Raises `InvalidMessage` whose text starts with the place, as `tools.2.name`. Two functions of
+    one name are refused: no provider takes them.
     """
     if isinstance(values, str | bytes | Mapping):
-        fail("tools", f"must be a list, not {type(values).__name__}")
+        fail("tools", f"must be a list, not {type(cast('object', values)).__name__}")
     tools: dict[str, Tool] = {}
     for index, value in enumerate(values or ()):
         try:

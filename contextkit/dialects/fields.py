@@ -1,7 +1,8 @@
 """Checked reading of wire fields, shared by the dialects.
 
-Every reader takes the place it reads (`content.0.text`) and raises `InvalidMessage` that starts with
-it. What a reader returns belongs to contextkit: nested values are copied, never shared with the caller.
+Every reader takes the place it reads (`content.0.text`) and raises `InvalidMessage` that starts
+with it. What a reader returns belongs to contextkit: nested values are copied, never shared with
+the caller.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from contextkit.messages import NO_EXTRA, Extra, FilePart, ImagePart, OpaquePart
 ABSENT = "_absent"
 """Key in a part's `extra`: the wire form had no such field, although it usually has."""
 FIELD = "_field"
-"""Key in a part's `extra`: the wire form had this part beside the content, in the field of that name."""
+"""Key in a part's `extra`: the wire form had this part in that field, not in its content."""
 
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.DOTALL)
 _IMAGE_HEADS = {
@@ -46,8 +47,8 @@ def text_of(value: Any, where: str) -> str:
         except UnicodeEncodeError as error:
             fail(
                 where,
-                f"character {error.start} is a lone surrogate (U+{ord(value[error.start]):04X}), which no "
-                'provider takes; text.encode("utf-8", "replace").decode() would work',
+                f"character {error.start} is a lone surrogate (U+{ord(value[error.start]):04X}), "
+                'which no provider takes; text.encode("utf-8", "replace").decode() would work',
             )
     return value
 
@@ -73,7 +74,7 @@ def list_of(value: Any, where: str) -> list[Any]:
     return list(cast("list[Any]", value))
 
 
-def role_of(value: Mapping[str, Any], allowed: Container[Role]) -> Role:
+def role_of(value: Mapping[str, Any], allowed: tuple[Role, ...]) -> Role:
     """The `role` of a message, where the dialect has it."""
     role = value.get("role")
     if role == "function":
@@ -82,7 +83,7 @@ def role_of(value: Mapping[str, Any], allowed: Container[Role]) -> Role:
             "'function' is the form before tools; use role 'tool' with the call's tool_call_id",
         )
     if not isinstance(role, str) or role not in allowed:
-        names = ", ".join(cast("tuple[str, ...]", allowed))
+        names = ", ".join(allowed)
         fail(
             "role",
             f"{'is missing' if role is None else f'{role!r} is unknown'}; one of {names} works",
@@ -176,7 +177,7 @@ def safe_id(call_id: str, limit: int) -> str:
 
 
 def safe_name(name: str) -> str:
-    """The tool name where a provider takes it, else the nearest that it does (models make names up)."""
+    """The tool name, or the nearest that providers take: models make names up."""
     return _NOT_IN_NAMES.sub("_", name)[:64] or "unknown"
 
 

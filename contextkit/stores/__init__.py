@@ -1,1 +1,1 @@
-"""Where histories are kept: in memory, or in SQLite and PostgreSQL. Found by `kind`, imported late."""
+"""Where histories are kept: in memory, or in SQLite and PostgreSQL; found by `kind`."""

@@ -1,4 +1,4 @@
-"""Re-derives what an entry must be from the one before it; every store's `verify` walks through here."""
+"""Re-derives what an entry must be from the one before it; the heart of every `verify`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from contextkit.log import Entry, next_entry
 class Stored:
     """An entry as it was read, with the SHA-256 of the body it was read from.
 
-    `entry.message.digest` is what the store keeps as the digest; `entry` is None where the row could
-    not be read, and `fault` says why.
+    `entry.message.digest` is what the store keeps as the digest; `entry` is None where the row
+    could not be read, and `fault` says why.
     """
 
     seq: int

@@ -7,7 +7,7 @@ cursor, which makes a short read three times as fast (31 µs against 93 µs on S
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -24,7 +24,7 @@ from contextkit.stores.failures import Place, busy, to_store_error
 from contextkit.stores.upgrade import bring_up
 
 _inherited: list[Opened] = []
-"""Engines of a parent process: after a fork they must be neither used nor closed, so they are kept."""
+"""Engines of a parent process: a fork must neither use nor close them, so they are kept."""
 
 
 class Session:
@@ -34,21 +34,21 @@ class Session:
         self, opened: Opened, connection: PoolProxiedConnection, database: Database
     ) -> None:
         self.conflict = opened.conflict
-        self.place = str(database.place)
+        self.place = database.place
         self._opened, self._connection, self._database = opened, connection, database
         self._cursor: Any = connection.cursor()
 
-    def rows(self, statement: sa.Executable | str, **values: Any) -> list[tuple[Any, ...]]:
+    def rows(self, statement: sa.ClauseElement | str, **values: Any) -> list[tuple[Any, ...]]:
         self._cursor.execute(self._opened.text(statement), values)
         return list(self._cursor.fetchall())
 
-    def change(self, statement: sa.Executable | str, **values: Any) -> int:
+    def change(self, statement: sa.ClauseElement | str, **values: Any) -> int:
         """How many rows the statement changed."""
         self._cursor.execute(self._opened.text(statement), values)
         return int(self._cursor.rowcount)
 
     def change_each(
-        self, statement: sa.Executable | str, values: Sequence[Mapping[str, Any]]
+        self, statement: sa.ClauseElement | str, values: Sequence[Mapping[str, Any]]
     ) -> None:
         """The statement once for every set of values."""
         if len(values) == 1:
@@ -57,7 +57,7 @@ class Session:
             self._cursor.executemany(self._opened.text(statement), values)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None]:
         """All or nothing; on SQLite it holds the database's one write lock from the beginning."""
         with self._database.writing(self._opened):
             self._cursor.execute(self._opened.begin_write)
@@ -69,7 +69,7 @@ class Session:
                 raise
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> Generator[None]:
         """Every read inside sees the same state of the database."""
         self._cursor.execute(self._opened.begin_read)
         try:
@@ -110,7 +110,7 @@ class Database:
         self._opening, self._writing = Lock(), Lock()
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self) -> Generator[Session]:
         """A connection from the pool; a driver's errors leave as `StoreError`."""
         opened = self._opened
         if opened is None or opened.pid != os.getpid():
@@ -129,13 +129,13 @@ class Database:
                 session.close(reuse=opened is self._opened)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self) -> Generator[Session]:
         """A session that is one transaction."""
         with self.session() as session, session.transaction():
             yield session
 
     @contextmanager
-    def writing(self, opened: Opened) -> Iterator[None]:
+    def writing(self, opened: Opened) -> Generator[None]:
         """Lets this process's writers queue: SQLite itself waits by polling, which starves some."""
         if not opened.is_sqlite:
             yield

@@ -30,7 +30,7 @@ class Opened:
     engine: Engine
     is_sqlite: bool
     pid: int = field(default_factory=os.getpid)
-    texts: dict[sa.Executable, str] = field(default_factory=dict[sa.Executable, str])
+    texts: dict[sa.ClauseElement, str] = field(default_factory=dict[sa.ClauseElement, str])
 
     @property
     def begin_write(self) -> str:
@@ -49,19 +49,18 @@ class Opened:
         """What the driver raises where a row with that key is there already."""
         return self.engine.dialect.loaded_dbapi.IntegrityError
 
-    def text(self, statement: sa.Executable | str) -> str:
+    def text(self, statement: sa.ClauseElement | str) -> str:
         """The driver's text of a statement, compiled once."""
         if isinstance(statement, str):
             return statement
         found = self.texts.get(statement)
         if found is None:
-            compiled = statement.compile(dialect=self.engine.dialect)  # type: ignore[attr-defined]
-            found = self.texts[statement] = str(compiled)
+            found = self.texts[statement] = str(statement.compile(dialect=self.engine.dialect))
         return found
 
 
 def open_engine(place: Place, durability: Durability, pool_size: int) -> Opened:
-    """An engine that has not connected yet; raises `StoreError` where the driver is not installed."""
+    """An engine that has not connected yet; raises `StoreError` without the driver."""
     is_sqlite = place.url.get_backend_name() == "sqlite"
     settings = _sqlite_settings(place) if is_sqlite else _postgres_settings(place)
     try:

@@ -102,8 +102,8 @@ def _from_postgres(error: BaseException, sqlstate: str, place: Place) -> StoreEr
 
 def _read_only(error: BaseException, place: Place) -> StoreReadOnly:
     return StoreReadOnly(
-        f"{place}: the database takes no writes ({_first_line(error)}); make the file and its folder "
-        "writable for this user, or set another url"
+        f"{place}: the database takes no writes ({_first_line(error)}); make the file and its "
+        "folder writable for this user, or set another url"
     )
 
 
@@ -136,7 +136,7 @@ def _cannot_open(error: BaseException, place: Place) -> StoreError:
 
 def _unreachable(error: BaseException, place: Place) -> StoreError:
     return StoreError(
-        f"{place}: the server does not answer ({_first_line(error)}); whether a write that was under "
+        f"{place}: the server does not answer ({_first_line(error)}); whether a write under "
         "way is stored shows once it does. Start the server or correct host and port: this store "
         "connects again by itself"
     )
@@ -144,8 +144,8 @@ def _unreachable(error: BaseException, place: Place) -> StoreError:
 
 def _other(error: BaseException, place: Place) -> StoreError:
     return StoreError(
-        f"{place}: {type(error).__name__}: {_first_line(error)}; check that the url names a database "
-        "this user may read and write"
+        f"{place}: {type(error).__name__}: {_first_line(error)}; check that the url names a "
+        "database this user may read and write"
     )
 
 

@@ -1,6 +1,6 @@
 """History in this process's memory: for tests, notebooks and conversations that need not survive.
 
-Appending is O(1), reading a range is a slice, and a fork shares its parent's entries without a copy.
+Appending is O(1), reading a range is a slice, and a fork shares its parent's entries.
 Safe to use from several threads; gone with the process.
 """
 
@@ -176,6 +176,9 @@ class MemoryHistory(BaseModel):
                 raise seq_taken(thread, len(fresh), len(kept.log))
             kept.log = fresh
             kept.record = replace(kept.record, counter=counter, forked_at=0)
+            for fork in self._threads:
+                if fork.record.parent == thread.id:
+                    fork.record = replace(fork.record, forked_at=0)
             return kept.record
 
     def load_state(self, key: str) -> str | None:

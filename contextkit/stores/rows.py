@@ -1,4 +1,7 @@
-"""Entries as database rows and back. A body is the message's canonical JSON, so its SHA-256 is the digest."""
+"""Entries as database rows and back.
+
+A body is the message's canonical JSON, so its SHA-256 is the digest.
+"""
 
 from __future__ import annotations
 

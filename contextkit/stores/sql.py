@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from contextkit.errors import StoreError
 from contextkit.log import Entry
 from contextkit.store import Head, Problem, StoredTurn, StoredView, ThreadRecord
 from contextkit.stores import statements, verify
@@ -44,7 +43,7 @@ LAST_SEQ = 2**31 - 1
 
 
 class SqlHistory(BaseModel):
-    """`{kind: sql, url: …}`: the contract of `HistoryStore`; opens the database at the first use."""
+    """`{kind: sql, url: …}`: the contract of `HistoryStore`, opened at the first use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "sql"

@@ -1,4 +1,8 @@
-"""Every statement of a SQL history, for both dialects; parameters are named, rows are plain tuples."""
+"""Every statement of a SQL history, for both dialects: parameters by name, rows as tuples.
+
+Numbers stand as literal text, because a statement runs on the driver's cursor with its named
+parameters alone.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from sqlalchemy import bindparam, func, select
 
 from contextkit.stores.schema import entries, state, threads, turns, views
 
+_ZERO: sa.ColumnElement[int] = sa.literal_column("0", sa.Integer)
+_ONE: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
 _thread = bindparam("thread", type_=sa.Integer)
 _tenant = bindparam("tenant", type_=sa.LargeBinary)
 _start = bindparam("start", type_=sa.Integer)
@@ -24,13 +30,13 @@ _THREAD_COLUMNS = (
     threads.c.forked_at,
 )
 _n_entries = func.coalesce(
-    select(func.max(entries.c.seq) + 1)
+    select(func.max(entries.c.seq) + _ONE)
     .where(entries.c.thread_id == threads.c.id)
     .scalar_subquery(),
     threads.c.forked_at,
 )
 _version = func.coalesce(
-    select(views.c.version).where(views.c.thread_id == threads.c.id).scalar_subquery(), 0
+    select(views.c.version).where(views.c.thread_id == threads.c.id).scalar_subquery(), _ZERO
 )
 _mine = (threads.c.id == _thread, threads.c.tenant_key == _tenant)
 _own = select(threads.c.id).where(*_mine).scalar_subquery()
@@ -59,7 +65,7 @@ ADD_THREAD = threads.insert().values(
 _COLUMNS = tuple(column for column in entries.c if column.name != "thread_id")
 _LOCAL = select(*_COLUMNS).where(entries.c.thread_id == _own, entries.c.seq >= _start)
 LOCAL_ENTRIES = _LOCAL.where(entries.c.seq < _stop).order_by(entries.c.seq)
-LOCAL_PAGE = _LOCAL.order_by(entries.c.seq).limit(_limit)
+LOCAL_PAGE = _LOCAL.order_by(entries.c.seq).limit(_limit).offset(_ZERO)
 LOCAL_IRREGULAR = (
     select(entries.c.seq)
     .where(entries.c.thread_id == _own, entries.c.seq >= _start, entries.c.irregular)
@@ -121,7 +127,7 @@ TURN_MARKS = (
     .order_by(turns.c.number)
 )
 """Every turn's number and how long the log was then."""
-LAST_TURN = select(func.coalesce(func.max(turns.c.number), 0)).where(turns.c.thread_id == _own)
+LAST_TURN = select(func.coalesce(func.max(turns.c.number), _ZERO)).where(turns.c.thread_id == _own)
 ADD_TURN = turns.insert()
 
 STATE = select(state.c.value).where(state.c.key == bindparam("name", type_=sa.Text))
@@ -155,7 +161,7 @@ TAKE_STAGED = (
 SET_COUNTER = threads.update().where(*_mine).values(counter=bindparam("text", type_=sa.Text))
 SHARING_FORKS = (
     select(threads.c.id)
-    .where(threads.c.parent == _thread, threads.c.forked_at > 0)
+    .where(threads.c.parent == _thread, threads.c.forked_at > _ZERO)
     .order_by(threads.c.id)
     .with_for_update()
 )
@@ -164,8 +170,8 @@ COPY_SHARED = entries.insert().from_select(
     ["thread_id", *(column.name for column in _COLUMNS)],
     _along_line(
         [sa.cast(_thread, sa.Integer).label("thread_id"), *_COLUMNS],
-        sa.literal_column("0"),
+        _ZERO,
         _shared_until,
     ),
 )
-SHARE_NOTHING = threads.update().where(*_mine).values(forked_at=sa.text("0"))
+SHARE_NOTHING = threads.update().where(*_mine).values(forked_at=_ZERO)

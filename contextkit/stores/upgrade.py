@@ -1,7 +1,7 @@
 """Brings a database up to the newest revision, by itself and once, however many processes open it.
 
-The revision is read by a plain SELECT; Alembic is imported only where there is something to do. Both
-databases change their tables inside a transaction, so a kill half-way leaves the old revision.
+The revision is read by a plain SELECT; Alembic is imported only where there is something to do.
+Both databases change tables inside a transaction, so a kill half-way leaves the old revision.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from contextkit.log import Entry
 from contextkit.store import Problem, ThreadRecord
@@ -27,7 +27,7 @@ def check_thread(session: Session, thread: ThreadRecord) -> Iterator[Problem]:
 
 
 def _check_log(
-    session: Session, key: dict[str, object], forked_at: int
+    session: Session, key: Mapping[str, object], forked_at: int
 ) -> Iterator[tuple[int, str]]:
     previous: Entry | None = None
     if forked_at:
@@ -38,14 +38,14 @@ def _check_log(
     yield from check_entries(previous, _stored(session, key), start=forked_at)
 
 
-def _stored(session: Session, key: dict[str, object]) -> Iterator[Stored]:
+def _stored(session: Session, key: Mapping[str, object]) -> Iterator[Stored]:
     start = 0
     while rows := session.rows(statements.LOCAL_PAGE, **key, start=start, limit=PAGE):
         yield from map(to_stored, rows)
         start = rows[-1][0] + 1
 
 
-def _check_view_and_turns(session: Session, key: dict[str, object]) -> Iterator[str]:
+def _check_view_and_turns(session: Session, key: Mapping[str, object]) -> Iterator[str]:
     for version, body in session.rows(statements.VIEW, **key):
         if version < 1:
             yield f"the view: its version is {version}, the first is 1"

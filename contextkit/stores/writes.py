@@ -40,18 +40,18 @@ def add_thread(session: Session, record: ThreadRecord) -> bool:
 
 
 def load_head(
-    session: Session, thread: ThreadRecord, statement: sa.Executable
+    session: Session, thread: ThreadRecord, statement: sa.ClauseElement
 ) -> tuple[str, int, int]:
     """Counter, number of entries and view version; raises `StoreError` for an unknown thread."""
     rows = session.rows(statement, thread=thread.id, tenant=key_of(thread.tenant))
     if not rows:
-        raise unknown_thread(thread, session.place)
+        raise unknown_thread(thread, str(session.place))
     counter, n_entries, version = rows[0]
     return counter, n_entries, version
 
 
 def insert_entries(
-    session: Session, thread: ThreadRecord, entries: Sequence[Entry], lock: sa.Executable
+    session: Session, thread: ThreadRecord, entries: Sequence[Entry], lock: sa.ClauseElement
 ) -> tuple[int, int]:
     """Number of entries afterwards and view version; raises `SeqTaken`."""
     counter, n_entries, version = load_head(session, thread, lock)

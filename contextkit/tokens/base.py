@@ -66,9 +66,13 @@ class TokenCounter(Protocol):
 
 def add(left: Measure, right: Measure) -> Measure:
     """The measure of both together."""
+    if len(left) == 2:
+        return left[0] + right[0], left[1] + right[1]
     return tuple(a + b for a, b in zip(left, right, strict=True))
 
 
 def subtract(left: Measure, right: Measure) -> Measure:
     """The measure of `left` without `right`."""
+    if len(left) == 2:
+        return left[0] - right[0], left[1] - right[1]
     return tuple(a - b for a, b in zip(left, right, strict=True))

@@ -22,9 +22,14 @@ CALL_NOISE_TOKENS = 4.0
 PLAUSIBLE_DEVIATIONS = 4.0
 LARGEST_FACTOR = 8.0
 """A count so many times larger or smaller than expected is no count of this call at all."""
+SURPRISE_DOUBT = 0.15
+DRIFT = 0.002
+"""By how much all rates together may move from one call to the next."""
 WIDEST_RELATIVE = 0.5
 NOISE_MEMORY = 30.0
 """The noise is an average over about so many observations."""
+LEAST_NOISE = 0.03
+"""Calls of one conversation resemble each other: they prove less about the next than it seems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,8 @@ class Belief:
         """The belief after a call of `features` was counted at `tokens`.
 
         A count beyond `LARGEST_FACTOR` changes nothing. One beyond `PLAUSIBLE_DEVIATIONS` moves no
-        rate and widens all of them, so that a lasting change is believed after a few calls and a
-        single wrong number is not.
+        rate and doubts their common scale instead, so that a lasting change of the tokenizer is
+        believed after a few calls and a single wrong number is not.
         """
         expected = self.expect(features)
         if expected <= 0 or not expected / LARGEST_FACTOR < tokens < expected * LARGEST_FACTOR:
@@ -60,7 +65,8 @@ class Belief:
         noise = self._noise_variance(expected)
         variance, error = spread + noise, tokens - expected
         if abs(error) > PLAUSIBLE_DEVIATIONS * sqrt(variance):
-            return self._widened() if spread < (WIDEST_RELATIVE * expected) ** 2 else self
+            doubtful = spread > (WIDEST_RELATIVE * expected) ** 2
+            return self if doubtful else self._rescalable(SURPRISE_DOUBT)
         mean = tuple(
             max(low, rate + gain * error / variance)
             for rate, gain, low in zip(self.mean, gains, self.floor, strict=True)
@@ -71,18 +77,22 @@ class Belief:
         )
         weight = 1 / (min(self.n_observations, NOISE_MEMORY) + NOISE_MEMORY / 3)
         seen = max(0.0, error * error - CALL_NOISE_TOKENS**2) / expected**2 * noise / variance
-        relative = sqrt((1 - weight) * self.noise**2 + weight * seen)
-        return replace(
+        relative = sqrt(max(LEAST_NOISE**2, (1 - weight) * self.noise**2 + weight * seen))
+        after = replace(
             self,
             mean=mean,
             covariance=covariance,
             noise=relative,
             n_observations=self.n_observations + 1,
         )
+        return after._rescalable(DRIFT)
 
-    def _widened(self) -> Belief:
-        """Twice the variance everywhere."""
-        covariance = tuple(tuple(2 * c for c in row) for row in self.covariance)
+    def _rescalable(self, doubt: float) -> Belief:
+        """The same rates, with that much more relative doubt of a factor common to all of them."""
+        covariance = tuple(
+            tuple(c + doubt**2 * one * other for c, other in zip(row, self.mean, strict=True))
+            for row, one in zip(self.covariance, self.mean, strict=True)
+        )
         return replace(self, covariance=covariance)
 
     def _noise_variance(self, expected: float) -> float:

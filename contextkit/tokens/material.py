@@ -97,7 +97,7 @@ def _add_part(material: Material, part: Part, dialect: Dialect, image_price: Ima
 
 
 def _add_reasoning(material: Material, part: ReasoningPart) -> None:
-    """Readable reasoning is text; redacted reasoning has about a token in five base64 characters."""
+    """Readable reasoning is text; redacted reasoning hides a token in five characters."""
     if part.redacted:
         hidden = len(part.signature or "")
         material.add_known(hidden // 5, hidden // 3)
@@ -122,6 +122,6 @@ def _add_file(material: Material, part: FilePart) -> None:
 
 def _decoded(data: str) -> bytes:
     try:
-        return base64.b64decode(data)
+        return base64.b64decode("".join(data.split()), validate=True)
     except (binascii.Error, ValueError):
         return data.encode("utf-8", "surrogatepass")

@@ -24,14 +24,14 @@ class _Rate(NamedTuple):
 
 
 _TEXT_RATES: dict[str, _Rate] = {
-    "words": _Rate(0.842, 0.887, 0.15),
-    "pieces": _Rate(0.230, 0.217, 0.30),
+    "words": _Rate(0.842, 0.887, 0.12),
+    "pieces": _Rate(0.230, 0.217, 0.25),
     "long": _Rate(7.43, 7.87, 0.30),
     "humps": _Rate(0.821, 0.802, 0.30),
     "capitals": _Rate(0.836, 0.857, 0.20),
-    "numbers": _Rate(1.276, 1.284, 0.15),
+    "numbers": _Rate(1.276, 1.284, 0.12),
     "spaced": _Rate(1.131, 1.128, 0.30),
-    "marks": _Rate(0.837, 0.814, 0.15),
+    "marks": _Rate(0.837, 0.814, 0.12),
     "punctuation": _Rate(0.030, 0.026, 0.60),
     "blanks": _Rate(0.191, 0.174, 0.30),
     "accented": _Rate(1.429, 2.253, 0.30),
@@ -56,9 +56,9 @@ class _Family(NamedTuple):
 
 
 _FAMILIES: dict[str, _Family] = {
-    "anthropic": _Family(1.0, 1.215, 0.08),
-    "openai-unknown": _Family(0.0, 1.0, 0.06),
-    "generic": _Family(0.5, 1.1, 0.15),
+    "anthropic": _Family(1.0, 1.215, 0.06),
+    "openai-unknown": _Family(0.0, 1.0, 0.05),
+    "generic": _Family(0.5, 1.1, 0.12),
 }
 FAMILIES: tuple[str, ...] = tuple(_FAMILIES)
 FEATURES: tuple[str, ...] = ("messages", *TEXT_FEATURES)

@@ -41,7 +41,9 @@ def preview(message: Message, handle: str, tokens: int, room_tokens: int) -> Mes
         if room >= len(text):
             return text
         head, tail = _at_line(text[: room * 2 // 3]), text[len(text) - room // 3 :]
-        return f"{head}\n[… about {tokens:,} tokens in all, the rest behind handle {handle} …]\n{tail}"
+        return (
+            f"{head}\n[… about {tokens:,} tokens in all, the rest behind handle {handle} …]\n{tail}"
+        )
 
     return with_results(message, rewrite)
 

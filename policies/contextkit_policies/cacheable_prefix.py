@@ -25,7 +25,8 @@ class CacheablePrefix(Policy):
     stage: ClassVar[Stage] = Stage.ARRANGE
 
     sort_tools: bool = Field(
-        default=True, description="Send tools by name, so that another order does not move the prefix"
+        default=True,
+        description="Send tools by name, so that another order does not move the prefix",
     )
     ttl: Literal["5m", "1h"] = Field(
         default="5m", description="How long the provider keeps an entry, where it can be chosen"

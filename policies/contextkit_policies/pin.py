@@ -23,9 +23,13 @@ class Pin(Policy):
     kind: ClassVar[str] = "pin"
     stage: ClassVar[Stage] = Stage.SHRINK
 
-    contains: tuple[str, ...] = Field(default=(), description="Pin messages with any of these texts")
+    contains: tuple[str, ...] = Field(
+        default=(), description="Pin messages with any of these texts"
+    )
     roles: tuple[Role, ...] = Field(default=(), description="Pin messages of these roles")
-    handles: tuple[str, ...] = Field(default=(), description="Pin these entries, such as m3 or m3-7")
+    handles: tuple[str, ...] = Field(
+        default=(), description="Pin these entries, such as m3 or m3-7"
+    )
 
     def apply(self, draft: Draft, turn: Turn) -> Draft:
         """Mark what matches; entries that had left are shown again."""

@@ -8,11 +8,13 @@ Attention Sinks" (2023), carried over from the KV cache to messages.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import Field, model_validator
 
 from contextkit.draft import Draft, leading_system
+from contextkit.piece import Piece
 from contextkit.policy import Policy, Stage, Turn
 
 
@@ -62,13 +64,26 @@ class SlidingWindow(Policy):
             cut = _find_cut(draft, start, stop, spare, draft.upper_tokens - target)
             if cut is None:
                 break
-            for piece, low, high in list(_outside(draft, start, cut, spare)):
-                if piece.shown != ():
-                    draft = draft.drop(low, high, policy=self.kind, why=why)
+            for low, high in _joined(_outside(draft, start, cut, spare)):
+                draft = draft.drop(low, high, policy=self.kind, why=why)
         return draft
 
 
-def _outside(draft: Draft, start: int, stop: int, spare: tuple[int, int]):  # type: ignore[no-untyped-def]
+def _joined(ranges: Iterator[tuple[Piece, int, int]]) -> list[tuple[int, int]]:
+    """Neighbouring ranges as one, so that a long history leaves in few edits."""
+    joined: list[tuple[int, int]] = []
+    for _, low, high in ranges:
+        if joined and joined[-1][1] == low:
+            joined[-1] = (joined[-1][0], high)
+        else:
+            joined.append((low, high))
+    return joined
+
+
+def _outside(
+    draft: Draft, start: int, stop: int, spare: tuple[int, int]
+) -> Iterator[tuple[Piece, int, int]]:
+    """What may be dropped of a range, `spare` left out."""
     for piece, low, high in draft.free(start, stop):
         if spare[0] <= low < spare[1] or low <= spare[0] < high:
             if low < spare[0] and piece.is_log:

@@ -44,6 +44,9 @@ class ToolResults(Policy):
 
     def apply(self, draft: Draft, turn: Turn) -> Draft:
         """Shorten what is new, clear what is old in one step, offload what would never fit."""
+        pressed = draft.upper_tokens > self.high_water * draft.limit_tokens
+        if not pressed and not _has_news(draft, turn):
+            return draft
         entries = _results(draft)
         draft = self._restore(draft, entries)
         draft = self._shorten_new(draft, turn, entries)
@@ -88,7 +91,9 @@ class ToolResults(Policy):
         for piece in [p for p in draft.pieces if p.detail.startswith(SAME)]:
             if int(piece.detail.removeprefix(SAME)) not in shown:
                 draft = draft.keep(
-                    piece.start, piece.stop, policy=self.kind,
+                    piece.start,
+                    piece.stop,
+                    policy=self.kind,
                     why="the result it pointed to has left the call",
                 )
         return draft
@@ -96,21 +101,37 @@ class ToolResults(Policy):
     # -- in steps --------------------------------------------------------------------------------
 
     def _clear_old(self, draft: Draft, entries: list[Entry]) -> Draft:
+        if not self._worth_a_look(draft, entries):
+            return draft
         old = entries[: max(0, len(entries) - self.keep_recent)]
-        old = [e for e in old if not _is_held(draft, e.seq)]
-        edits = [(entry, self._shorter(draft, entry)) for entry in old]
-        edits = [(e, m) for e, m in edits if m is not None]
-        gain = sum(
-            draft.upper(e.measure) - draft.upper(draft.counter.measure(m)) for e, m in edits
-        )
+        edits: list[tuple[Entry, Message]] = []
+        room = draft.limit_tokens
+        for entry in reversed(old):
+            if room <= 0:
+                break
+            message = None if _is_held(draft, entry.seq) else self._shorter(draft, entry)
+            if message is not None:
+                edits.append((entry, message))
+                room -= draft.upper(draft.counter.measure(message))
+        gain = sum(draft.upper(e.measure) - draft.upper(draft.counter.measure(m)) for e, m in edits)
         pressing = draft.upper_tokens > draft.limit_tokens
         if not edits or (gain < self.min_gain * draft.limit_tokens and not pressing):
             return draft
         for entry, message in edits:
-            verb = "offloaded" if draft.upper(entry.measure) > self.offload_over_tokens else "cleared"
-            why = f"{verb}: older than the newest {self.keep_recent} results, with others in one step"
+            verb = (
+                "offloaded" if draft.upper(entry.measure) > self.offload_over_tokens else "cleared"
+            )
+            why = (
+                f"{verb}: older than the newest {self.keep_recent} results, with others in one step"
+            )
             draft = self._put(draft, entry, message, why)
         return draft
+
+    def _worth_a_look(self, draft: Draft, entries: list[Entry]) -> bool:
+        """Whether the old results together are large enough for a step; cheap, asked every turn."""
+        old = entries[: max(0, len(entries) - self.keep_recent)]
+        most = sum(draft.upper(entry.measure) for entry in old)
+        return most >= self.min_gain * draft.limit_tokens or draft.upper_tokens > draft.limit_tokens
 
     def _shorter(self, draft: Draft, entry: Entry) -> Message | None:
         """The stub or preview of a result, or None where it would not be shorter."""
@@ -126,6 +147,8 @@ class ToolResults(Policy):
 
     def _offload_until_it_fits(self, draft: Draft, entries: list[Entry]) -> Draft:
         """Results that the call must hold but cannot: the largest leave a preview, until it fits."""
+        if draft.upper_tokens <= draft.limit_tokens:
+            return draft
         free = sum(
             draft.upper(draft.log.span(low, high) if piece.is_log else piece.measure)
             for piece, low, high in draft.free(0, draft.log.stop)
@@ -156,13 +179,30 @@ class ToolResults(Policy):
                 return message
             room = max(self.preview_tokens, room * 3 // 4)
 
-    def _put(self, draft: Draft, entry: Entry, message: Message, why: str, detail: str = "") -> Draft:
+    def _put(
+        self, draft: Draft, entry: Entry, message: Message, why: str, detail: str = ""
+    ) -> Draft:
         if draft.upper(draft.counter.measure(message)) >= draft.upper(entry.measure):
             return draft
         return draft.replace(
-            entry.seq, entry.seq + 1, (message,), policy=self.kind, why=why, detail=detail,
+            entry.seq,
+            entry.seq + 1,
+            (message,),
+            policy=self.kind,
+            why=why,
+            detail=detail,
             even_protected=True,
         )
+
+
+def _has_news(draft: Draft, turn: Turn) -> bool:
+    """Whether results came in since the call before, or a pointer may have lost its original."""
+    if draft.log.stop - turn.new_from > BLOCK:
+        return True
+    new = draft.log.entries(turn.new_from, draft.log.stop)
+    return any(entry.message.tool_results for entry in new) or any(
+        piece.detail for piece in draft.pieces
+    )
 
 
 def _results(draft: Draft) -> list[Entry]:

@@ -6,7 +6,7 @@ one backend: a forward pass keeps its state in its own cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -18,7 +18,6 @@ from contextkit.backend import Capabilities, Reply, ReplyChunk
 from contextkit.call import Call
 from contextkit.dialects import openai
 from contextkit.errors import ContextOverflow, RequestRefused
-from contextkit.messages import FilePart, ImagePart
 from contextkit.usage import Usage
 from contextkit_backends.local.counter import HuggingFaceCounter
 from contextkit_backends.local.detokenize import TextStream
@@ -149,10 +148,10 @@ class LocalBackend(BaseModel):
         return prompt, max_new_tokens
 
     def _encode(self, call: Call) -> list[int]:
-        parts = (part for message in call.messages for part in message.parts)
-        if any(isinstance(part, ImagePart | FilePart) for part in parts):
-            raise RequestRefused(f"{self.model} reads text only; the call has an image or a file")
         request = openai.request(call.messages, call.tools)
+        unread = {kind for message in request["messages"] for kind in _media(message)}
+        if unread:
+            raise RequestRefused(f"{self.model} reads text only; the call has {', '.join(unread)}")
         try:
             return self.tokenizer.encode_chat(request["messages"], request.get("tools") or ())
         except TemplateRefused as error:
@@ -190,6 +189,14 @@ class LocalBackend(BaseModel):
                     )
                 )
             return self._loaded[0]
+
+
+def _media(message: Mapping[str, Any]) -> list[str]:
+    """The kinds of a message's blocks that are no text."""
+    content: Any = message.get("content")
+    if content is None or isinstance(content, str):
+        return []
+    return [block["type"] for block in content if block["type"] not in ("text", "refusal")]
 
 
 class _Row:

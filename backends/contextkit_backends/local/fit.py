@@ -45,11 +45,11 @@ class Reading:
         out = dict(message)
         if out.get("role") == "developer":
             out["role"] = "system"
-        content = out.get("content")
-        if isinstance(content, list) and not self.content_parts:
-            out["content"] = "\n".join(part["text"] for part in content if "text" in part)
-        if out.get("tool_calls") and not self.argument_text:
-            out["tool_calls"] = [_with_object(call) for call in out["tool_calls"]]
+        if isinstance(out.get("content"), list) and not self.content_parts:
+            out["content"] = _text(out)
+        if out.get("tool_calls"):
+            calls = [_as_function(call) for call in out["tool_calls"]]
+            out["tool_calls"] = calls if self.argument_text else [_with_object(c) for c in calls]
         return out
 
 
@@ -85,10 +85,20 @@ def _joins(left: WireMessage, right: WireMessage) -> bool:
 
 
 def _text(message: WireMessage) -> str:
-    content = message.get("content") or ""
+    content: Any = message.get("content") or ""
     if isinstance(content, str):
         return content
     return "\n".join(part["text"] for part in content if "text" in part)
+
+
+def _as_function(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A custom tool's call, whose input is free text, as the call of a function."""
+    custom = call.get("custom")
+    if custom is None:
+        return call
+    arguments = json.dumps({"input": custom["input"]}, ensure_ascii=False)
+    body = {"name": custom["name"], "arguments": arguments}
+    return {"id": call["id"], "type": "function", "function": body}
 
 
 def _with_object(call: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from contextkit.errors import ConfigError
 
@@ -86,24 +87,31 @@ def read_json(path: Path) -> dict[str, Any]:
         value: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"model: {path.name} is not JSON: {error}") from error
-    return value if isinstance(value, dict) else {}
+    return table(value)
+
+
+def table(value: Any) -> dict[str, Any]:
+    """A JSON object as it is, anything else as an empty one."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def context_window(config: Mapping[str, Any]) -> int | None:
     """Tokens of input and output together that the checkpoint was made for, or None."""
-    for table in (config, config.get("text_config") or {}):
+    for entries in (config, table(config.get("text_config"))):
         for key in _WINDOW_KEYS:
-            if isinstance(table.get(key), int):
-                return int(table[key])
+            if isinstance(entries.get(key), int):
+                return int(entries[key])
     return None
 
 
 def eos_ids(folder: Path) -> frozenset[int]:
     """The tokens that end a reply, from generation_config.json or else config.json."""
     for name in ("generation_config.json", "config.json"):
-        found = read_json(folder / name).get("eos_token_id")
-        if found is not None:
-            return frozenset(found if isinstance(found, list) else [found])
+        found: Any = read_json(folder / name).get("eos_token_id")
+        if isinstance(found, int):
+            return frozenset({found})
+        if found:
+            return frozenset(int(token) for token in found)
     return frozenset()
 
 
@@ -118,16 +126,28 @@ def load_model(folder: Path, *, device: str, dtype: str, trust_remote_code: bool
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=_dtype(torch, device, dtype),
-            trust_remote_code=trust_remote_code,
-            local_files_only=True,
-            use_safetensors=True,
-        )
+        with _no_progress_bar(transformers.utils.logging):
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=_dtype(torch, device, dtype),
+                trust_remote_code=trust_remote_code,
+                local_files_only=True,
+                use_safetensors=True,
+            )
         return model.to(device).eval()
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ConfigError(f"model: {folder.name} could not be loaded: {error}") from error
+
+
+@contextmanager
+def _no_progress_bar(logging: Any) -> Generator[None]:
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _check_weights(folder: Path) -> None:

@@ -36,7 +36,7 @@ def context_candidates(wire: Sequence[WireMessage]) -> list[list[WireMessage]]:
 
 
 def conversations() -> list[list[WireMessage]]:
-    """The neighbourhoods that templates treat each in its way; every one ends where a model speaks."""
+    """The neighbourhoods that templates treat in ways of their own; a model speaks next in each."""
     first, second = "call00001", "call00002"
     thought = {**REPLY, "reasoning_content": "The board says B12, so B12."}
     thought_call = {**_calls([first]), "reasoning_content": "I have to look."}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from contextkit.errors import ConfigError
-from contextkit_backends.local.load import read_json, require
+from contextkit_backends.local.load import read_json, require, table
 
 WireMessage: TypeAlias = Mapping[str, Any]
 WireTool: TypeAlias = Mapping[str, Any]
@@ -92,20 +92,20 @@ def _sources(folder: Path, config: Mapping[str, Any]) -> tuple[str, str]:
         extra = folder / "additional_chat_templates" / "tool_use.jinja"
         with_tools = extra.read_text(encoding="utf-8") if extra.is_file() else ""
         return jinja.read_text(encoding="utf-8"), with_tools
-    found = config.get("chat_template")
+    found: Any = config.get("chat_template")
     if found is None:
         found = read_json(folder / "chat_template.json").get("chat_template")
-    if isinstance(found, list):
-        named = {entry["name"]: entry["template"] for entry in found}
-        return named.get("default", ""), named.get("tool_use", "")
-    return found or "", ""
+    if found is None or isinstance(found, str):
+        return found or "", ""
+    named: dict[str, str] = {entry["name"]: entry["template"] for entry in found}
+    return named.get("default", ""), named.get("tool_use", "")
 
 
 def _special_tokens(*tables: Mapping[str, Any]) -> dict[str, str]:
     out: dict[str, str] = {}
-    for table in tables:
-        for key, value in table.items():
-            token = value.get("content") if isinstance(value, dict) else value
+    for entries in tables:
+        for key, value in entries.items():
+            token = table(value).get("content", value)
             if key.endswith("_token") and isinstance(token, str):
                 out.setdefault(key, token)
     return out
@@ -127,13 +127,15 @@ def _environment() -> Any:
             next(parser.stream)
             return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
+    plain_namespace: Any = utils.Namespace
+
     class Namespace(utils.Namespace):  # type: ignore[name-defined,misc]
         """jinja2's namespace without underscored names, the way into Python's own objects."""
 
         def __setitem__(self, name: str, value: Any) -> None:
             if name.startswith("_"):
                 raise jinja2.exceptions.SecurityError(f"namespace attribute {name!r}")
-            super().__setitem__(name, value)
+            plain_namespace.__setitem__(self, name, value)
 
     environment = sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, ext.loopcontrols]

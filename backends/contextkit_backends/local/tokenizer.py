@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from contextkit.errors import ConfigError
 from contextkit_backends.local.fit import Reading, ways
@@ -131,9 +131,10 @@ class ChatTokenizer:
             clean = value.translate(_UNMARK)
             return self._control.sub(f"{_OPEN}\\g<0>{_CLOSE}", clean)
         if isinstance(value, Mapping):
-            return {key: self._mark(item) for key, item in value.items()}
+            entries = cast("Mapping[str, Any]", value)
+            return {key: self._mark(item) for key, item in entries.items()}
         if isinstance(value, list | tuple):
-            return [self._mark(item) for item in value]
+            return [self._mark(item) for item in cast("Sequence[Any]", value)]
         return value
 
 

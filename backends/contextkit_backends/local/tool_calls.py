@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from contextkit.messages import Message, Part, ToolCallPart, text_message
+from contextkit_backends.local.load import table
 
 _TAGS = re.compile(r"</?tool_call>")
 
@@ -39,11 +40,10 @@ def _calls(text: str, tool_names: Collection[str]) -> tuple[Part, ...]:
 
 
 def _call(value: Any, index: int, tool_names: Collection[str]) -> ToolCallPart | None:
-    if not isinstance(value, dict) or value.get("name") not in tool_names:
+    call = table(value)
+    if call.get("name") not in tool_names:
         return None
-    arguments = value.get("arguments", value.get("parameters", {}))
+    arguments = call.get("arguments", call.get("parameters", {}))
     if not isinstance(arguments, dict):
         return None
-    return ToolCallPart(
-        f"call{index:05d}", value["name"], json.dumps(arguments, ensure_ascii=False)
-    )
+    return ToolCallPart(f"call{index:05d}", call["name"], json.dumps(arguments, ensure_ascii=False))

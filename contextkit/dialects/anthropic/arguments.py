@@ -10,9 +10,9 @@ RAW = "_raw"
 
 
 def tool_input(arguments: str) -> dict[str, Any]:
-    """The arguments as an object: {} where there are none, {"_raw": arguments} where they are not one.
+    """The arguments as an object; {} for none, {"_raw": arguments} where they are no object.
 
-    What JSON in UTF-8 cannot carry (NaN, overflowing numbers, lone surrogates) counts as not one.
+    What JSON in UTF-8 cannot carry (NaN, overflowing numbers, lone surrogates) counts as no object.
     """
     if not arguments.strip():
         return {}

@@ -1,8 +1,9 @@
 """Cache points on the blocks of an Anthropic request, by the provider's rules.
 
-At most four marks a request; an hour's mark never behind a five minutes' one; no mark on thinking.
-A point whose block cannot carry a mark moves to the nearest earlier block that can, so the cached
-prefix never covers more than was asked. Marks the user wrote count, and go first where there are too many.
+At most four marks a request; an hour's mark never behind a five minutes' one; no mark on
+thinking. A point whose block cannot carry a mark moves to the nearest earlier block that can, so
+the cached prefix never covers more than was asked. Marks the user wrote count, and go first where
+there are too many.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def set_cache_points(
 ) -> None:
     """Mark `tools`, the `system` blocks and the messages' `blocks` in place.
 
-    Each block comes with the index of its message; blocks and tools must belong to this request alone.
+    Each block comes with the index of its message; none may be shared with another request.
     """
     rendered = [*system, *blocks]
     head = tools or [block for _, block in system]

@@ -1,9 +1,9 @@
 """Messages and tools of the Anthropic API, read and written back without loss.
 
-Thinking is a `ReasoningPart` with its signature byte-exact. The `input` object of a tool call becomes
-JSON text and goes back equal as a value. A plain-text document is a `TextPart` marked `type: document`,
-so that its words count and can be found. Blocks without a part of their own (server tools, search
-results, …) are opaque.
+Thinking is a `ReasoningPart` with its signature byte-exact. The `input` object of a tool call
+becomes JSON text and goes back equal as a value. A plain-text document is a `TextPart` marked
+`type: document`, so that its words count and can be found. Blocks without a part of their own
+(server tools, search results, …) are opaque.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ from contextkit.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from contextkit.tools import Tool
 
 _ROLES: tuple[Role, ...] = ("user", "assistant", "system")
 
@@ -146,12 +145,12 @@ def _read_image(block: Mapping[str, Any], where: str) -> Part:
 
 def _read_document(block: Mapping[str, Any], where: str) -> Part | None:
     source = mapping_of(block.get("source"), f"{where}.source")
-    if source.keys() == {"type", "media_type", "data"} and source["type"] == "text":
+    if set(source) == {"type", "media_type", "data"} and source["type"] == "text":
         text = text_of(source["data"], f"{where}.source.data")
         extra = marked(rest_of(block, ("type", "source"), where), type="document")
         return TextPart(text, marked(extra, _media_type=source["media_type"]))
     data, url, media_type = _source(source, where)
-    file_id = source.get("file_id") if source.keys() == {"type", "file_id"} else None
+    file_id = source.get("file_id") if set(source) == {"type", "file_id"} else None
     if not (isinstance(data, str) or url or isinstance(file_id, str)):
         return None
     title = block.get("title")
@@ -162,10 +161,10 @@ def _read_document(block: Mapping[str, Any], where: str) -> Part | None:
 
 def _source(source: Mapping[str, Any], where: str) -> tuple[str | None, str | None, str | None]:
     """Data, URL and media type of the sources that have them in full; else nothing."""
-    if source.keys() == {"type", "media_type", "data"} and source["type"] == "base64":
+    if set(source) == {"type", "media_type", "data"} and source["type"] == "base64":
         data = text_of(source["data"], f"{where}.source.data")
         return data, None, text_of(source["media_type"], f"{where}.source.media_type")
-    if source.keys() == {"type", "url"} and source["type"] == "url":
+    if set(source) == {"type", "url"} and source["type"] == "url":
         return None, text_of(source["url"], f"{where}.source.url"), None
     return None, None, None
 
@@ -182,7 +181,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any], str], Part | None]] = {
 
 
 def dump_block(part: Part) -> dict[str, Any]:
-    """A content block as it was written; raises for parts that the Anthropic API has no block for."""
+    """A content block as it was written; raises where the Anthropic API has none for the part."""
     if isinstance(part, OpaquePart):
         if part.dialect == "anthropic":
             return dict(part.value)
@@ -261,33 +260,3 @@ def file_source(part: FilePart) -> dict[str, Any]:
     if part.url is not None:
         return {"type": "url", "url": part.url}
     return {"type": "file", "file_id": part.file_id}
-
-
-def parse_tool(value: Mapping[str, Any]) -> Tool:
-    """One tool dictionary as a `Tool`; a tool that Anthropic built is kept whole."""
-    if "input_schema" not in value:
-        whole = json_copy(dict(value), "tool")
-        if "type" not in value:
-            fail("input_schema", "is missing; {'type': 'object', 'properties': {}} would work")
-        return Tool(str(whole.get("name") or whole["type"]), dialect="anthropic", extra=whole)
-    known = ["name", "input_schema"]
-    if description := value.get("description"):
-        known.append("description")
-    schema = json_copy(mapping_of(value["input_schema"], "input_schema"), "input_schema")
-    name = id_of(value.get("name"), "name")
-    return Tool(
-        name, text_of(description or "", "description"), schema, extra=rest_of(value, known)
-    )
-
-
-def dump_tool(tool: Tool) -> dict[str, Any]:
-    """The dictionary that `parse_tool` read."""
-    if tool.dialect:
-        return dict(tool.extra)
-    out: dict[str, Any] = {"name": tool.name}
-    if tool.description:
-        out["description"] = tool.description
-    schema = (
-        tool.parameters if tool.parameters is not None else {"type": "object", "properties": {}}
-    )
-    return out | {"input_schema": schema} | visible(tool.extra)

@@ -1,10 +1,11 @@
 """What is sent to the Anthropic API, from messages of any origin.
 
 Leading system messages become `system`; a later one becomes a user text block in `<system>` tags.
-Adjacent messages of one role become one; the results of a batch stand first in the user message behind
-it. Thinking goes back only with Anthropic's own signature, and never at the end of a message. Arguments
-that are not a JSON object (models write such) are sent as {"_raw": "the text"}; none as {}. Blocks of
-other providers are left out, or named in brackets where a user or a tool sent them.
+Adjacent messages of one role become one; the results of a batch stand first in the user message
+behind it. Thinking goes back only with Anthropic's own signature, and never at the end of a
+message. Arguments that are not a JSON object (models write such) are sent as {"_raw": "the
+text"}; none as {}. Blocks of other providers are left out, or named in brackets where a user or a
+tool sent them.
 """
 
 from __future__ import annotations

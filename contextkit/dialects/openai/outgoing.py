@@ -1,10 +1,11 @@
 """What is sent to Chat Completions, from messages of any origin.
 
-Only fields the provider knows are sent. Adjacent assistant messages become one where the first made
-calls, because its results must follow directly. Images of tool results go into a user message after
-the batch: a tool message holds text. Reasoning is left out, but for `reasoning_content` that came from
-this dialect (such servers want it back within a tool loop). Blocks of other providers are left out, or
-named in brackets where a user or a tool sent them; a provider's own tools go to that provider only.
+Only fields the provider knows are sent. Adjacent assistant messages become one where the first
+made calls, because its results must follow directly. Images of tool results go into a user
+message after the batch: a tool message holds text. Reasoning is left out, but for
+`reasoning_content` that came from this dialect (such servers want it back within a tool loop).
+Blocks of other providers are left out, or named in brackets where a user or a tool sent them; a
+provider's own tools go to that provider only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from contextkit.dialects.fields import FIELD, image_url, known_fields, safe_id, safe_name, stand_in
-from contextkit.dialects.openai.form import dump_block, file_body
+from contextkit.dialects.openai.blocks import dump_block, file_body
 from contextkit.dialects.turns import Turn, blank, others_of, results_of, turns
 from contextkit.messages import (
     FilePart,
@@ -147,7 +148,7 @@ def _content(blocks: list[dict[str, Any]], shape: str) -> Any:
 
 def _block(part: Part) -> dict[str, Any]:
     if isinstance(part, TextPart):
-        return dump_text(part.text, part)
+        return dump_text(part.text) | _marks(part)
     if isinstance(part, OpaquePart) and part.dialect == "openai":
         return dict(part.value)
     if isinstance(part, ImagePart) and (url := image_url(part)):

@@ -1,10 +1,11 @@
 """OpenAI Responses: a conversation is a flat list of items (messages, reasoning, calls, outputs).
 
-`parse` and `dump` are a lossless pair over one item; `request` makes what is sent, from messages of
-any origin.
+`parse` and `dump` are a lossless pair over one item; `request` makes what is sent, from messages
+of any origin.
 """
 
-from contextkit.dialects.responses.form import dump, dump_tool, parse, parse_tool
+from contextkit.dialects.responses.form import dump, parse
 from contextkit.dialects.responses.outgoing import request
+from contextkit.dialects.responses.tools import dump_tool, parse_tool
 
 __all__ = ["dump", "dump_tool", "parse", "parse_tool", "request"]

@@ -1,8 +1,8 @@
 """Items and tools of the Responses API, read and written back without loss.
 
-A reasoning item is a `ReasoningPart` whose `signature` is the encrypted content. Calls that the caller
-answers (functions, custom tools, shell, computer, patches) are tool calls and pair by `call_id`; calls
-the provider answers itself (web search, code interpreter, …) are opaque.
+A reasoning item is a `ReasoningPart` whose `signature` is the encrypted content. Calls that the
+caller answers (functions, custom tools, shell, computer, patches) are tool calls and pair by
+`call_id`; calls the provider answers itself (web search, code interpreter, …) are opaque.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from contextkit.dialects.fields import (
-    ABSENT,
     fail,
     id_of,
     image_of,
@@ -30,7 +29,6 @@ from contextkit.dialects.fields import (
 )
 from contextkit.errors import InvalidMessage
 from contextkit.messages import (
-    NO_EXTRA,
     ROLES,
     FilePart,
     ImagePart,
@@ -43,7 +41,6 @@ from contextkit.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from contextkit.tools import Tool
 
 _ROLES: tuple[Role, ...] = ("system", "developer", "user", "assistant")
 CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
@@ -140,7 +137,7 @@ def _read_file(block: Mapping[str, Any], where: str) -> Part:
 
 
 def dump_block(part: Part, role: Role) -> dict[str, Any]:
-    """A content block as it was written; raises for parts that the Responses API has no block for."""
+    """A content block as it was written; raises where the Responses API has none for the part."""
     if isinstance(part, OpaquePart) and part.dialect == "responses":
         return dict(part.value)
     if isinstance(part, TextPart):
@@ -242,7 +239,7 @@ def dump_output(part: ToolResultPart) -> dict[str, Any]:
     if not isinstance(output, str):
         output = [dump_block(inner, "tool") for inner in output]
     extra = {key: item for key, item in visible(part.extra).items() if key != "type"}
-    kind = OUTPUTS[part.extra.get("type") == "custom"]
+    kind = OUTPUTS[1] if part.extra.get("type") == "custom" else OUTPUTS[0]
     name = _set({"name": part.name})
     return {"type": kind, "call_id": part.call_id, "output": output} | name | extra
 
@@ -263,37 +260,3 @@ def _parse_other(value: Mapping[str, Any], kind: str) -> Message:
     return Message(
         role if role in ROLES else "assistant", (OpaquePart("responses", item),), shape="item"
     )
-
-
-def parse_tool(value: Mapping[str, Any]) -> Tool:
-    """One tool dictionary as a `Tool`; a tool that is not a function is kept whole."""
-    kind = text_of(value.get("type", "function"), "type")
-    if kind != "function":
-        whole = json_copy(dict(value), "tool")
-        return Tool(str(whole.get("name") or kind), dialect="responses", extra=whole)
-    known = ["type", "name"]
-    description, parameters = value.get("description"), value.get("parameters")
-    if description:
-        known.append("description")
-    if parameters is not None:
-        known.append("parameters")
-        parameters = json_copy(mapping_of(parameters, "parameters"), "parameters")
-    extra = marked(rest_of(value, known), **{ABSENT: None if "type" in value else "type"})
-    name = id_of(value.get("name"), "name")
-    return Tool(
-        name, text_of(description or "", "description"), parameters, extra=extra or NO_EXTRA
-    )
-
-
-def dump_tool(tool: Tool) -> dict[str, Any]:
-    """The dictionary that `parse_tool` read."""
-    if tool.dialect:
-        return dict(tool.extra)
-    out: dict[str, Any] = {"type": "function", "name": tool.name}
-    if tool.description:
-        out["description"] = tool.description
-    if tool.parameters is not None:
-        out["parameters"] = tool.parameters
-    if ABSENT in tool.extra:
-        del out["type"]
-    return out | visible(tool.extra)

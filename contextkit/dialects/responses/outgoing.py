@@ -1,8 +1,8 @@
 """What is sent to the Responses API, from messages of any origin.
 
-Reasoning items go back as they came, and only where something of the same turn follows them. Item ids
-are sent only behind such reasoning: the provider ties an id to the reasoning that made it, and refuses
-the one without the other. Reasoning of other dialects is left out.
+Reasoning items go back as they came, and only where something of the same turn follows them. Item
+ids are sent only behind such reasoning: the provider ties an id to the reasoning that made it,
+and refuses the one without the other. Reasoning of other dialects is left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Run by Alembic: upgrades over the connection, and in the transaction, that `database.py` opened."""
+"""Run by Alembic: upgrades over the connection and in the transaction of `stores/upgrade.py`."""
 
 from alembic import context
 

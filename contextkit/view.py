@@ -1,0 +1,85 @@
+"""The committed view of a thread: its piece table, how far it reaches, what was last sent under it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contextkit import piece as pieces_of
+from contextkit.draft import LogView
+from contextkit.piece import Piece
+from contextkit.prefix import runs
+from contextkit.seal import Plan, Sent
+from contextkit.store import StoredView
+from contextkit.tokens import TokenCounter, add
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Version 0 is a thread that no turn was recorded in."""
+
+    version: int = 0
+    covered: int = 0
+    """Entries that the pieces speak of; what was said since is kept until a policy decides."""
+    pieces: tuple[Piece, ...] = ()
+    sent: Sent | None = None
+
+
+def load(stored: StoredView, log: LogView, counter: TokenCounter) -> View:
+    """The view that `following` stored, measured by `counter`."""
+    body = json.loads(stored.body)
+    pieces = _load_pieces(body["pieces"], log, counter)
+    lasting = runs(pieces)
+    sent = body["sent"]
+    rows = sent["pieces"]
+    shown = lasting if rows is None else runs(_load_pieces(rows, log, counter))
+    return View(
+        stored.version,
+        body["covered"],
+        pieces,
+        Sent(tuple(shown), tuple(lasting), sent["tools"], sent["at"]),
+    )
+
+
+def following(view: View, plan: Plan, first_seq: int, log: LogView) -> tuple[View, str]:
+    """The view after a recorded call and its JSON text.
+
+    Where other entries came before the call's own (`first_seq` is not what the plan expected), the
+    new pieces reach only as far as the log that the call knew.
+    """
+    draft = plan.draft
+    sticky, shown, covered = draft.sticky, draft.pieces, draft.log.stop
+    if first_seq != plan.n_entries:
+        covered = plan.n_entries
+        sticky = pieces_of.truncate(sticky, covered, log)
+        shown = pieces_of.truncate(shown, covered, log)
+    lasting, sent_runs = runs(sticky), runs(shown)
+    sent = Sent(tuple(sent_runs), tuple(lasting), plan.tools_digest, time.time())
+    same = [run[:3] for run in lasting] == [run[:3] for run in sent_runs]
+    body = {
+        "covered": covered,
+        "pieces": pieces_of.dump(sticky),
+        "sent": {
+            "pieces": None if same else pieces_of.dump(shown),
+            "tools": plan.tools_digest,
+            "at": sent.at,
+        },
+    }
+    return View(view.version + 1, covered, sticky, sent), json.dumps(body)
+
+
+def _load_pieces(
+    rows: Sequence[dict[str, Any]], log: LogView, counter: TokenCounter
+) -> tuple[Piece, ...]:
+    loaded: list[Piece] = []
+    for fields, shown in pieces_of.load(rows):
+        measure = counter.zero
+        for message in shown or ():
+            measure = add(measure, counter.measure(message))
+        if shown is None:
+            measure = log.span(fields["start"], fields["stop"])
+        loaded.append(Piece(measure=measure, shown=shown, **fields))
+    return tuple(loaded)
