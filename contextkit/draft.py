@@ -18,6 +18,7 @@ from contextkit.messages import Message
 from contextkit.piece import Piece, edit, entry_handle, merge
 from contextkit.tokens import Measure, TokenCounter, add
 from contextkit.tools import Tool
+from contextkit.validity import problems
 
 
 class LogView(Protocol):
@@ -76,8 +77,24 @@ class Draft:
 
     @cached_property
     def upper_tokens(self) -> int:
-        """The call's tokens at the upper end of the error bar, frame included."""
-        return self.upper(self.frame) + sum(self.upper(piece.measure) for piece in self.pieces)
+        """The call's tokens at the upper end of the error bar, frame included.
+
+        Of the summed measure: error bars of parts add up to more than the bar of the whole.
+        """
+        return self.upper(self.measure)
+
+    @cached_property
+    def messages(self) -> tuple[Message, ...]:
+        """What the call would say, in order."""
+        out: list[Message] = []
+        for piece in self.pieces:
+            out.extend(self.shown(piece))
+        return tuple(out)
+
+    @cached_property
+    def faults(self) -> list[str]:
+        """What a provider would refuse in `messages`; empty where nothing."""
+        return problems(self.messages)
 
     def upper(self, measure: Measure) -> int:
         return self.counter.upper(measure)
@@ -117,10 +134,11 @@ class Draft:
             low = max(start, piece.start)
             high = min(stop, piece.stop)
             for guard in sorted(self.protected, key=lambda g: g.start):
-                if low < min(guard.start, high):
-                    yield piece, low, min(guard.start, high)
-                if guard.start < high:
-                    low = max(low, guard.stop)
+                if guard.stop <= low or guard.start >= high:
+                    continue
+                if low < guard.start:
+                    yield piece, low, guard.start
+                low = guard.stop
             if low < high:
                 yield piece, low, high
 

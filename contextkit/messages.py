@@ -237,8 +237,9 @@ def _part_to_json(part: Part) -> dict[str, Any]:
 def _part_from_json(value: Mapping[str, Any]) -> Part:
     rest = dict(value)
     cls = _PART_KINDS[rest.pop("kind")]
-    if cls is ToolResultPart and isinstance(rest["content"], list):
-        rest["content"] = tuple(_part_from_json(i) for i in cast("list[Any]", rest["content"]))
+    content: Any = rest.get("content")
+    if content is not None and not isinstance(content, str):
+        rest["content"] = tuple(_part_from_json(part) for part in content)
     return cls(**rest)
 
 

@@ -70,13 +70,22 @@ def begin(
 
 
 def run(policies: Sequence[Policy], draft: Draft, turn: Turn, irregular: bool) -> Draft:
-    """The draft after every policy; repairs come before the policies that only arrange."""
-    repaired = False
+    """The draft after every policy; repairs come before the policies that only arrange.
+
+    Where the log gave no cause for repairs and the outcome is invalid all the same (a call id that
+    was used long ago), the turn is run once more with them.
+    """
+    irregular = irregular or _is_pending(draft)
+    done = _run(policies, draft, turn, irregular)
+    return _run(policies, draft, turn, True) if done.faults and not irregular else done
+
+
+def _run(policies: Sequence[Policy], draft: Draft, turn: Turn, repairing: bool) -> Draft:
     for index, policy in enumerate(policies):
-        if policy.stage is Stage.ARRANGE and not repaired:
-            draft, repaired = _repaired(draft, irregular), True
+        if repairing and policy.stage is Stage.ARRANGE:
+            draft, repairing = repair(draft), False
         draft = _apply(policy, index, draft, turn)
-    return draft if repaired else _repaired(draft, irregular)
+    return repair(draft) if repairing else draft
 
 
 def _apply(policy: Policy, index: int, draft: Draft, turn: Turn) -> Draft:
@@ -90,10 +99,10 @@ def _apply(policy: Policy, index: int, draft: Draft, turn: Turn) -> Draft:
         ) from error
 
 
-def _repaired(draft: Draft, irregular: bool) -> Draft:
+def _is_pending(draft: Draft) -> bool:
+    """Whether the newest batch still waits for results."""
     newest = draft.log.entry(draft.log.stop - 1)
-    pending = any(group == newest.group for group in newest.open.values())
-    return repair(draft) if irregular or pending else draft
+    return any(group == newest.group for group in newest.open.values())
 
 
 def _first_request(log: LogView) -> int:

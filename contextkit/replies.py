@@ -17,7 +17,7 @@ from contextkit.dialects.streams import (
     Collector,
     ResponsesCollector,
 )
-from contextkit.dialects.usage import anthropic_usage, chat_usage, responses_usage
+from contextkit.dialects.usage import anthropic_usage, chat_usage, inner, responses_usage
 from contextkit.messages import NO_EXTRA, Message
 
 Wire = Mapping[str, Any]
@@ -30,7 +30,7 @@ def plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(exclude_unset=True, warnings=False)
     if isinstance(value, Mapping):
-        items: Mapping[Any, Any] = value
+        items = cast("Mapping[str, Any]", value)
         return {k: plain(v) for k, v in items.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in cast("list[Any]", value)]
@@ -50,11 +50,11 @@ def chat_reply(completion: Wire) -> Reply:
 
 def responses_reply(response: Wire) -> Reply:
     """Of a Responses object."""
-    why = (response.get("incomplete_details") or {}).get("reason") or response.get("status")
+    why: str | None = inner(response, "incomplete_details").get("reason")
     return Reply(
         responses_message(response.get("output") or ()),
         responses_usage(response.get("usage")),
-        why,
+        why or response.get("status"),
         response,
     )
 

@@ -17,7 +17,6 @@ from contextkit.piece import Piece
 from contextkit.policy import Turn
 from contextkit.prefix import Run, compare
 from contextkit.tokens import Measure, add
-from contextkit.validity import problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +100,12 @@ def seal(
 ) -> Call:
     """The call that a draft makes. Raises `BudgetExceeded`; `PolicyError` for an invalid result."""
     check_budget(draft)
-    messages, counts = _messages(draft)
-    faults = problems(messages)
-    if faults:
-        raise PolicyError(f"the policies left an invalid call: {'; '.join(faults[:3])}")
+    if draft.faults:
+        raise PolicyError(f"the policies left an invalid call: {'; '.join(draft.faults[:3])}")
+    messages = draft.messages
     tools_digest = hashlib.sha256(b"".join(t.digest for t in draft.tools)).hexdigest()
     prefix = _prefix(draft, turn, sent, tools_digest)
-    points = _cache_points(draft, counts)
+    points = _cache_points(draft)
     ledger = _ledger(draft, turn, prefix, _forecast(draft, turn, prefix, points, gap_s))
     return Call(
         messages=messages,
@@ -122,39 +120,30 @@ def seal(
     )
 
 
-def _messages(draft: Draft) -> tuple[tuple[Message, ...], list[int]]:
-    """All messages, and how many there are at the end of each piece."""
-    out: list[Message] = []
-    counts: list[int] = []
-    for piece in draft.pieces:
-        out.extend(draft.shown(piece))
-        counts.append(len(out))
-    return tuple(out), counts
-
-
 def _fingerprint(tools_digest: str, messages: Sequence[Message]) -> str:
     body = tools_digest.encode("ascii") + b"".join([m.digest for m in messages])
     return hashlib.sha256(body).hexdigest()
 
 
-def _cache_points(draft: Draft, counts: list[int]) -> tuple[CachePoint, ...]:
+def _cache_points(draft: Draft) -> tuple[CachePoint, ...]:
     points: list[CachePoint] = []
     for seq, ttl, why in sorted(draft.cache_points):
-        after = _messages_up_to(draft, counts, seq) if seq >= 0 else 0
+        after = _messages_up_to(draft, seq) if seq >= 0 else 0
         if all(point.after != after for point in points):
             points.append(CachePoint(after, "1h" if ttl == "1h" else "5m", why))
     return tuple(points)
 
 
-def _messages_up_to(draft: Draft, counts: list[int], seq: int) -> int:
+def _messages_up_to(draft: Draft, seq: int) -> int:
     """How many messages the call shows up to entry `seq`, this one included."""
     n_messages = 0
-    for piece, count in zip(draft.pieces, counts, strict=True):
+    for piece in draft.pieces:
         if piece.start > seq:
             break
-        n_messages = count
-        if piece.is_log and piece.stop > seq + 1:
-            n_messages -= piece.stop - (seq + 1)
+        if piece.is_log:
+            n_messages += min(piece.stop, seq + 1) - piece.start
+        else:
+            n_messages += len(piece.shown or ())
     return n_messages
 
 
@@ -240,13 +229,14 @@ def _ledger(draft: Draft, turn: Turn, prefix: Prefix, forecast: CacheForecast) -
     counter = draft.counter
     decisions = tuple(_decision(draft, piece) for piece in draft.pieces)
     frame = counter.tokens(draft.frame)
+    tokens = frame + sum(d.tokens_after for d in decisions)
     return Ledger(
         thread=turn.thread,
         turn=0,
         window=turn.window,
         reply_reserve=turn.reply_reserve,
-        input_tokens=frame + sum(d.tokens_after for d in decisions),
-        upper_tokens=draft.upper_tokens,
+        input_tokens=tokens,
+        upper_tokens=max(tokens, draft.upper_tokens),
         frame_tokens=frame,
         exact=counter.exact,
         counter=counter.name,

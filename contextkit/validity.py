@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contextkit.messages import Message, TextPart, ToolCallPart, ToolResultPart
+from contextkit.messages import Message
 from contextkit.wire_rules import anthropic, openai, responses
 
 _CHECKS = {
@@ -31,7 +31,7 @@ def problems(messages: Sequence[Message]) -> list[str]:
     seen: set[str] = set()
     asking = said = False
     for index, message in enumerate(messages):
-        calls, results, empty = _contents(message)
+        calls, results, empty = message.pairing
         if empty:
             continue
         said = True
@@ -55,20 +55,6 @@ def problems(messages: Sequence[Message]) -> list[str]:
     if not said:
         found.append("messages: there is nothing to send")
     return found
-
-
-def _contents(
-    message: Message,
-) -> tuple[tuple[ToolCallPart, ...], tuple[ToolResultPart, ...], bool]:
-    """The calls and results of a message, and whether it is empty; quick where it is one part."""
-    if len(message.parts) != 1:
-        return message.tool_calls, message.tool_results, message.is_empty
-    part = message.parts[0]
-    if type(part) is TextPart:
-        return (), (), not part.text or part.text.isspace()
-    if type(part) is ToolCallPart:
-        return (part,), (), False
-    return (), (part,) if type(part) is ToolResultPart else (), False
 
 
 def _answer(index: int, message: Message, pending: dict[str, int], found: list[str]) -> None:

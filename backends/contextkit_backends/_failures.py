@@ -60,7 +60,7 @@ def describe(
     """The error to raise for `error`, or None where it is not the provider's (a bug should show)."""
     origin = type(error).__module__.partition(".")[0]
     known = (OSError, json.JSONDecodeError, AnsweredWithError)
-    if origin not in (sdk, *_TRANSPORTS) and not isinstance(error, known):
+    if origin not in (sdk, *_TRANSPORTS) and not (isinstance(error, known) or _no_key(error)):
         return None
     said, code, kind = _words(error)
     for secret in secrets:
@@ -88,7 +88,7 @@ def describe(
 
 
 def _no_answer(error: Exception, said: str, place: str, key_variable: str) -> BackendError:
-    if type(error).__name__ in ("OpenAIError", "AnthropicError") or "api_key" in said:
+    if _no_key(error):
         return RequestRefused(
             f"{place}: the client could not be made: {said} Set {key_variable} or the backend's "
             f"`api_key`."
@@ -99,6 +99,12 @@ def _no_answer(error: Exception, said: str, place: str, key_variable: str) -> Ba
         f"{place}: no answer: {detail} Check `base_url` and the network, or raise `timeout_s`; "
         f"nothing was stored and the same request may be sent again."
     )
+
+
+def _no_key(error: Exception) -> bool:
+    """Whether the SDK found no key: OpenAI's has an error of its own, Anthropic's a `TypeError`."""
+    lacking = type(error).__name__ in ("OpenAIError", "AnthropicError", "TypeError")
+    return lacking and "api_key" in str(error)
 
 
 def _rate_limited(error: Exception, said: str, place: str) -> RateLimited:

@@ -20,6 +20,7 @@ from pydantic import PrivateAttr
 
 from contextkit.backend import Capabilities, Reply, ReplyChunk
 from contextkit.dialects.streams import ChatCollector, ResponsesCollector
+from contextkit.dialects.usage import inner
 from contextkit.replies import chat_reply, collected_reply, plain, responses_reply
 from contextkit.tokens import TokenCounter
 from contextkit.tokens.choose import counter_for
@@ -77,7 +78,7 @@ class OpenAIBackend(RemoteBackend):
         with self.telling():
             answer = plain(self._ask(request))
             if answer.get("status") == "failed":
-                raise AnsweredWithError(answer.get("error") or {})
+                raise AnsweredWithError(inner(answer, "error"))
             return chat_reply(answer) if self.api == "chat" else responses_reply(answer)
 
     def stream(self, call: Call) -> Iterator[ReplyChunk]:
@@ -163,4 +164,4 @@ def _check(event: Mapping[str, Any]) -> None:
     if event.get("type") == "error":
         raise AnsweredWithError(event.get("error") or event)
     if event.get("type") == "response.failed":
-        raise AnsweredWithError((event.get("response") or {}).get("error") or {})
+        raise AnsweredWithError(inner(inner(event, "response"), "error"))

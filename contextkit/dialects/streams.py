@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from contextkit.usage import Usage
 
-from .usage import anthropic_usage, chat_usage, responses_usage
+from .usage import anthropic_usage, chat_usage, inner, responses_usage
 
 Event = Mapping[str, Any]
 
@@ -68,7 +68,7 @@ class ChatCollector:
         said = ""
         for choice in event.get("choices") or ():
             if choice.get("index", 0) == 0:
-                said += self._add_delta(choice.get("delta") or {})
+                said += self._add_delta(inner(choice, "delta"))
                 self.finish_reason = choice.get("finish_reason") or self.finish_reason
         return said
 
@@ -83,7 +83,7 @@ class ChatCollector:
 
     def _add_fragment(self, fragment: Event) -> None:
         call = self._call_of(fragment)
-        function = fragment.get("function") or {}
+        function = inner(fragment, "function")
         call["id"] = call["id"] or fragment.get("id") or ""
         call["function"]["name"] = call["function"]["name"] or function.get("name") or ""
         call["function"]["arguments"] += function.get("arguments") or ""
@@ -119,7 +119,7 @@ class ResponsesCollector:
 
     @property
     def finish_reason(self) -> str | None:
-        why: str | None = (self.response.get("incomplete_details") or {}).get("reason")
+        why: str | None = inner(self.response, "incomplete_details").get("reason")
         return why or self.response.get("status")
 
     @property
@@ -161,7 +161,7 @@ class AnthropicCollector:
     def add(self, event: Event) -> str:
         kind = event.get("type")
         if kind == "message_start":
-            self._usage.update(event["message"].get("usage") or {})
+            self._usage.update(inner(event["message"], "usage"))
         elif kind == "content_block_start":
             self._blocks[event["index"]] = dict(event["content_block"])
         elif kind == "content_block_delta":
@@ -170,7 +170,7 @@ class AnthropicCollector:
             self._close(event["index"])
         elif kind == "message_delta":
             self.finish_reason = event["delta"].get("stop_reason") or self.finish_reason
-            counted = event.get("usage") or {}
+            counted = inner(event, "usage")
             self._usage.update({k: v for k, v in counted.items() if v is not None})
         elif kind == "message_stop":
             self.finished = True

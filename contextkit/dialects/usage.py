@@ -16,8 +16,8 @@ def chat_usage(value: Mapping[str, Any] | None) -> Usage | None:
     """Of an OpenAI chat completion, or of a server that speaks its form."""
     if not value:
         return None
-    prompt = _details(value, "prompt_tokens_details")
-    completion = _details(value, "completion_tokens_details")
+    prompt = inner(value, "prompt_tokens_details")
+    completion = inner(value, "completion_tokens_details")
     return Usage(
         input_tokens=_count(value, "prompt_tokens"),
         output_tokens=_count(value, "completion_tokens"),
@@ -32,13 +32,13 @@ def responses_usage(value: Mapping[str, Any] | None) -> Usage | None:
     """Of an OpenAI Responses object."""
     if not value:
         return None
-    given = _details(value, "input_tokens_details")
+    given = inner(value, "input_tokens_details")
     return Usage(
         input_tokens=_count(value, "input_tokens"),
         output_tokens=_count(value, "output_tokens"),
         cache_read_tokens=_count(given, "cached_tokens"),
         cache_write_tokens=_count(given, "cache_write_tokens"),
-        reasoning_tokens=_count(_details(value, "output_tokens_details"), "reasoning_tokens"),
+        reasoning_tokens=_count(inner(value, "output_tokens_details"), "reasoning_tokens"),
     )
 
 
@@ -53,11 +53,12 @@ def anthropic_usage(value: Mapping[str, Any] | None) -> Usage | None:
         output_tokens=_count(value, "output_tokens"),
         cache_read_tokens=read,
         cache_write_tokens=written,
-        reasoning_tokens=_count(_details(value, "output_tokens_details"), "thinking_tokens"),
+        reasoning_tokens=_count(inner(value, "output_tokens_details"), "thinking_tokens"),
     )
 
 
-def _details(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def inner(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object in a field, or an empty one where the field is missing or null."""
     found: Mapping[str, Any] | None = value.get(name)
     return found or {}
 

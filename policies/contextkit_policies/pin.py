@@ -13,6 +13,9 @@ from contextkit.messages import Role
 from contextkit.piece import parse_handle
 from contextkit.policy import Policy, Stage, Turn
 
+BLOCK = 512
+"""Entries looked at in one go, so that a long import is not held in memory at once."""
+
 
 class Pin(Policy):
     """Keep messages by handle, by role or by what they contain; a batch is pinned whole.
@@ -39,10 +42,11 @@ class Pin(Policy):
                 raise UnknownHandle(f"pin.handles: {handle!r} names nothing in this thread")
             draft = self._pin(draft, *span, why=f"pinned by handle {handle}")
         if self.contains or self.roles:
-            for entry in list(draft.visible(turn.new_from)):
-                why = self._matches(entry)
-                if why:
-                    draft = self._pin(draft, entry.seq, entry.seq + 1, why=why)
+            for start in range(turn.new_from, draft.log.stop, BLOCK):
+                for entry in draft.log.entries(start, min(start + BLOCK, draft.log.stop)):
+                    why = self._matches(entry)
+                    if why:
+                        draft = self._pin(draft, entry.seq, entry.seq + 1, why=why)
         return draft
 
     def _matches(self, entry: Entry) -> str:

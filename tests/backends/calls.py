@@ -32,5 +32,5 @@ def call_of(
         max_output_tokens=max_output_tokens,
         cache_points=points,
         fingerprint="",
-        ledger=cast(Any, None),
+        ledger=cast("Any", None),
     )

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from contextkit_backends.anthropic import AnthropicBackend
 
 from contextkit.backend import Reply
 from contextkit.call import CachePoint, Call
@@ -19,6 +18,7 @@ from contextkit.errors import (
     RequestRefused,
 )
 from contextkit.messages import ReasoningPart
+from contextkit_backends.anthropic import AnthropicBackend
 from tests.backends.calls import WEATHER, call_of
 from tests.fakes.answers import Answer, Failure
 from tests.fakes.provider import FakeProvider

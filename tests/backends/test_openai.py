@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-from contextkit_backends.openai import OpenAIBackend
 from pydantic import ValidationError
 
 from contextkit.errors import (
@@ -18,6 +17,7 @@ from contextkit.errors import (
     RequestRefused,
 )
 from contextkit.messages import ReasoningPart
+from contextkit_backends.openai import OpenAIBackend
 from tests.backends.calls import WEATHER, call_of
 from tests.fakes.answers import Answer, Failure
 from tests.fakes.provider import FakeProvider

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from contextkit_backends._overflow import find_overflow
 
 

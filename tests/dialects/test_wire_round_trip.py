@@ -7,9 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from anthropic.types import Message as AnthropicMessage
-from openai.types.chat import ChatCompletionMessage
-from openai.types.responses import ResponseFunctionToolCall
 
 from contextkit.dialects import (
     anthropic,
@@ -84,26 +81,6 @@ def test_nothing_is_shared_with_the_caller() -> None:
     digest = parse_message(value).digest
     value["usage"]["tokens"].append(4)  # type: ignore[index]
     assert message.digest == digest
-
-
-def test_sdk_objects_are_read() -> None:
-    said = ChatCompletionMessage(role="assistant", content="Hello")
-    assert parse_message(said).text == "Hello"
-    answer = AnthropicMessage.model_validate(
-        {
-            "id": "msg_1",
-            "type": "message",
-            "role": "assistant",
-            "model": "claude",
-            "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}],
-            "usage": {"input_tokens": 1, "output_tokens": 1},
-        }
-    )
-    assert parse_message(answer).tool_calls[0].arguments == '{"a": 1}'
-    call = ResponseFunctionToolCall(
-        type="function_call", call_id="c", name="f", arguments="{}", id="fc_1"
-    )
-    assert parse_messages([call])[0].tool_calls[0].id == "c"
 
 
 def test_one_or_many() -> None:

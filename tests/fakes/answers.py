@@ -54,6 +54,11 @@ class Refusal(Exception):
 Responder = Callable[[dict[str, Any]], Answer]
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a list of names."""
+    return frozenset(text.split())
+
+
 def echo(body: dict[str, Any]) -> Answer:
     """Says back the last text in the request, shortened."""
     turns = body.get("messages", body.get("input"))

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from itertools import accumulate, count
 from typing import Any
 
-from .answers import Answer, Refusal
+from .answers import Answer, Refusal, words
 from .counting import PrefixCache, count_json, count_text, prefix_keys
 
-FIELDS = frozenset(
-    (
-        "messages model max_tokens cache_control container metadata output_config service_tier speed "
-    "stop_sequences stream system temperature thinking tool_choice tools top_k top_p".split()
+FIELDS = words(
+    "messages model max_tokens cache_control container metadata output_config service_tier speed "
+    "stop_sequences stream system temperature thinking tool_choice tools top_k top_p"
 )
 BLOCK_FIELDS = {
     "text": {"type", "text", "cache_control", "citations"},
@@ -70,8 +69,9 @@ def _message(message: dict[str, Any], where: str, last: bool) -> None:
     blocks = _blocks(content)
     for place, block in enumerate(blocks):
         _block(block, f"{where}.content.{place}", role)
-    if last and role == "assistant" and blocks and blocks[-1]["type"] == "text":
-        if blocks[-1]["text"] != blocks[-1]["text"].rstrip():
+    if last and role == "assistant" and blocks:
+        said = blocks[-1].get("text", "")
+        if said != said.rstrip():
             raise Refusal("messages: final assistant content cannot end with trailing whitespace")
     if role == "assistant" and blocks and blocks[-1]["type"].endswith("thinking"):
         raise Refusal(f"{where}: The final block in an assistant message cannot be `thinking`.")
@@ -192,8 +192,8 @@ def check_window(body: dict[str, Any], window: int) -> None:
         raise Refusal(f"prompt is too long: {used} tokens > {window} maximum")
     if used + body["max_tokens"] > window:
         raise Refusal(
-            f"input length and `max_tokens` exceed context limit: {used} + {body['max_tokens']} > {window}, "
-            "decrease input length or `max_tokens` and try again"
+            f"input length and `max_tokens` exceed context limit: {used} + {body['max_tokens']} > {window}"
+            ", decrease input length or `max_tokens` and try again"
         )
 
 
@@ -264,7 +264,7 @@ def events(body: dict[str, Any], answer: Answer, used: dict[str, Any]) -> Iterat
 
 
 def _block_events(index: int, block: dict[str, Any], answer: Answer) -> Iterator[dict[str, Any]]:
-    empty = {
+    empty: dict[str, dict[str, Any]] = {
         "text": {"text": ""},
         "thinking": {"thinking": "", "signature": ""},
         "tool_use": {"input": {}},

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import accumulate, count
 from typing import Any
 
-from .answers import Answer, Refusal
+from .answers import Answer, Refusal, words
 from .counting import (
     PrefixCache,
     count_openai,
@@ -17,12 +17,11 @@ from .counting import (
     prefix_keys,
 )
 
-FIELDS = frozenset(
-    (
-        "messages model frequency_penalty logit_bias logprobs max_completion_tokens max_tokens metadata "
+FIELDS = words(
+    "messages model frequency_penalty logit_bias logprobs max_completion_tokens max_tokens metadata "
     "modalities n parallel_tool_calls prediction presence_penalty prompt_cache_key "
     "prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop "
-    "store stream stream_options temperature tool_choice tools top_logprobs top_p user verbosity".split()
+    "store stream stream_options temperature tool_choice tools top_logprobs top_p user verbosity"
 )
 MESSAGE_FIELDS = {
     "system": {"role", "content", "name"},

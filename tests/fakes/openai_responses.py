@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from itertools import accumulate, count
 from typing import Any
 
-from .answers import Answer, Refusal
+from .answers import Answer, Refusal, words
 from .counting import PrefixCache, count_json, count_text, prefix_keys
 
-FIELDS = frozenset(
-    (
-        "background context_management conversation include input instructions max_output_tokens "
+FIELDS = words(
+    "background context_management conversation include input instructions max_output_tokens "
     "max_tool_calls metadata model parallel_tool_calls previous_response_id prompt prompt_cache_key "
     "prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options "
-    "temperature text tool_choice tools top_logprobs top_p truncation user".split()
+    "temperature text tool_choice tools top_logprobs top_p truncation user"
 )
 ITEM_FIELDS = {
     "message": {"type", "role", "content", "id", "status", "phase"},

@@ -25,9 +25,9 @@ from contextkit_backends.local.template import (
     WireTool,
 )
 
-# Private-use characters around a control token found in data; the same trick as transformers'.
-_OPEN, _CLOSE = "\uf8f0", "\uf8f1"
-_UNMARK = {ord(_OPEN): None, ord(_CLOSE): None}
+# Lone surrogates mark a control token found in data: no text that can be encoded has one.
+_OPEN, _CLOSE = "\ud800", "\udfff"
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class ChatTokenizer:
@@ -128,7 +128,7 @@ class ChatTokenizer:
 
     def _mark(self, value: Any) -> Any:
         if isinstance(value, str):
-            clean = value.translate(_UNMARK)
+            clean = _SURROGATES.sub("\ufffd", value)
             return self._control.sub(f"{_OPEN}\\g<0>{_CLOSE}", clean)
         if isinstance(value, Mapping):
             entries = cast("Mapping[str, Any]", value)

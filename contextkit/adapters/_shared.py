@@ -1,0 +1,31 @@
+"""Reading SDK requests: arguments that were not given, SDK objects, dialects by place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from contextkit.errors import InvalidMessage
+from contextkit.replies import plain
+
+T = TypeVar("T")
+_ABSENT = ("NotGiven", "Omit", "NoneType")
+
+
+def given(request: Mapping[str, Any], name: str) -> Any:
+    """An argument, or None where it was left out in any of the ways the SDKs know."""
+    value = request.get(name)
+    return None if type(value).__name__ in _ABSENT else value
+
+
+def parse_each(
+    parse: Callable[[Mapping[str, Any]], T], values: Iterable[Any] | None, name: str
+) -> list[T]:
+    """Every item in one dialect; errors name the place, as `messages.3.content`."""
+    parsed: list[T] = []
+    for index, value in enumerate(values or ()):
+        try:
+            parsed.append(parse(plain(value)))
+        except InvalidMessage as error:
+            raise type(error)(f"{name}.{index}.{error}") from None
+    return parsed

@@ -1,0 +1,22 @@
+"""The command line: `contextkit demo | chat | run | inspect | schema | plugins | verify | version`.
+
+Errors of the `ContextKitError` tree end a command with one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """The entry point of the `contextkit` command."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # what the encoding cannot show becomes "?", never a crash
+            reconfigure(errors="replace")
+    from contextkit.cli.app import app
+
+    app(prog_name="contextkit")
+
+
+__all__ = ["main"]

@@ -1,0 +1,170 @@
+"""The commands and their options; what a command does is imported when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from contextkit.errors import ContextKitError
+
+
+class Guarded(TyperGroup):
+    """A group whose commands end with one clear line where contextkit raises on purpose."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; `--debug` lets the traceback through."""
+        try:
+            return super().invoke(ctx)
+        except ContextKitError as error:
+            if ctx.params.get("debug"):
+                raise
+            from contextkit.inspector.words import clean
+
+            typer.echo(f"contextkit: {clean(' '.join(str(error).split()))}", err=True)
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    cls=Guarded,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="agent.yaml; without it ./agent.yaml, else echo + memory."),
+]
+TenantOption = Annotated[str, typer.Option(help="Whose threads.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Pure JSON on stdout.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    ctx: typer.Context,
+    debug: Annotated[bool, typer.Option(help="Show tracebacks.")] = False,
+) -> None:
+    """The context layer for agents: what each model call sees, and why."""
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+@app.command()
+def demo(
+    html: Annotated[Path, typer.Option(help="Where the page is written.")] = Path(
+        "contextkit-demo.html"
+    ),
+    as_json: JsonOption = False,
+    quick: Annotated[bool, typer.Option(help="A shorter run.")] = False,
+    model: Annotated[bool, typer.Option(help="Ask the local pocket model.")] = True,
+) -> None:
+    """Replay a real agent run in a tight window, then ask a small local model."""
+    from contextkit.cli.demo import run_demo
+
+    run_demo(html, as_json=as_json, quick=quick, with_model=model)
+
+
+@app.command()
+def chat(
+    config: ConfigOption = None,
+    thread: Annotated[str, typer.Option(help="Name of the thread.")] = "chat",
+    tenant: TenantOption = "default",
+) -> None:
+    """Talk to the configured model; /help lists what can be asked about the context."""
+    from contextkit.cli.chat import run_chat
+
+    run_chat(config, thread, tenant)
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="Conversation: JSON or JSONL, .gz too.")],
+    config: ConfigOption = None,
+    input: Annotated[str | None, typer.Option(help="What to ask; - reads stdin.")] = None,
+    respond: Annotated[bool, typer.Option(help="Send the call and show the reply.")] = False,
+    replay_turns: Annotated[
+        bool, typer.Option(help="Assemble at every point where the model was called.")
+    ] = False,
+    index: Annotated[int, typer.Option(help="Which conversation of a JSONL file.", min=0)] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a conversation, assemble its next call, show the ledger."""
+    from contextkit.cli.run import run_file
+
+    run_file(
+        file,
+        config,
+        index=index,
+        question=input,
+        respond=respond,
+        replay_turns=replay_turns,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def inspect(
+    thread: Annotated[str | None, typer.Argument(help="Name of the thread.")] = None,
+    turn: Annotated[int | None, typer.Option(help="One turn, counted from 1.", min=1)] = None,
+    config: ConfigOption = None,
+    tenant: TenantOption = "default",
+    as_json: JsonOption = False,
+    explain: Annotated[str | None, typer.Option(help="What became of a handle.")] = None,
+    expand: Annotated[str | None, typer.Option(help="The original behind a handle.")] = None,
+    list_threads: Annotated[bool, typer.Option("--list", help="List the threads.")] = False,
+) -> None:
+    """Show a thread's turns, one turn's ledger, or what a handle stands for."""
+    from contextkit.cli.inspect import run_inspect
+
+    run_inspect(
+        thread,
+        config,
+        tenant,
+        turn=turn,
+        as_json=as_json,
+        explain=explain,
+        expand=expand,
+        list_threads=list_threads,
+    )
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="File to write; else stdout.")] = None,
+) -> None:
+    """The JSON Schema of agent.yaml with every installed plug-in."""
+    from contextkit.cli.about import show_schema
+
+    show_schema(out)
+
+
+@app.command()
+def plugins(as_json: JsonOption = False) -> None:
+    """The policies, backends and stores that are installed."""
+    from contextkit.cli.about import show_plugins
+
+    show_plugins(as_json=as_json)
+
+
+@app.command()
+def verify(
+    config: ConfigOption = None,
+    tenant: Annotated[str | None, typer.Option(help="One tenant; else all.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check every digest, chain, total and view of a store; exit code 1 where one is wrong."""
+    from contextkit.cli.verify import run_verify
+
+    run_verify(config, tenant, as_json=as_json)
+
+
+@app.command()
+def version() -> None:
+    """The version of contextkit."""
+    from contextkit import __version__
+
+    typer.echo(__version__)
