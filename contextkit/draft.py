@@ -15,7 +15,7 @@ from typing import Protocol
 from contextkit.errors import PolicyError
 from contextkit.log import Entry
 from contextkit.messages import Message
-from contextkit.piece import Piece, edit, entry_handle, merge
+from contextkit.piece import Piece, edit, entry_handle, merge, split
 from contextkit.tokens import Measure, TokenCounter, add
 from contextkit.tools import Tool
 from contextkit.validity import problems
@@ -262,9 +262,9 @@ class Draft:
         )
 
         def put(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
-            cutted = edit(pieces, at, self.log.stop, self.log, lambda part: part)
-            index = next((i for i, p in enumerate(cutted) if p.start >= at), len(cutted))
-            return (*cutted[:index], piece, *cutted[index:])
+            halves = split(pieces, at, self.log)
+            index = next((i for i, p in enumerate(halves) if p.start >= at), len(halves))
+            return (*halves[:index], piece, *halves[index:])
 
         return self._put(put, sticky)
 
@@ -279,8 +279,7 @@ class Draft:
             def take(piece: Piece) -> None:
                 taken.append(replace(piece, action="move", policy=policy, why=why))
 
-            rest = list(edit(pieces, start, stop, self.log, take))
-            rest = list(edit(rest, to, self.log.stop, self.log, lambda part: part))
+            rest = split(edit(pieces, start, stop, self.log, take), to, self.log)
             index = next((i for i, p in enumerate(rest) if p.start >= to), len(rest))
             return (*rest[:index], *taken, *rest[index:])
 

@@ -110,6 +110,18 @@ def edit(
     return merge(out, ranges)
 
 
+def split(pieces: Sequence[Piece], at: int, ranges: Ranges) -> list[Piece]:
+    """The table with the kept or dropped piece around entry `at` cut in two before it."""
+    out: list[Piece] = []
+    for piece in pieces:
+        if piece.start < at < piece.stop and not piece.shown:
+            out.append(part(piece, piece.start, at, ranges))
+            out.append(part(piece, at, piece.stop, ranges))
+        else:
+            out.append(piece)
+    return out
+
+
 def part(piece: Piece, start: int, stop: int, ranges: Ranges) -> Piece:
     """A kept or dropped piece narrowed to a part of its range; the whole piece as it is."""
     if (start, stop) == (piece.start, piece.stop):

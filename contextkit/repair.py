@@ -145,7 +145,7 @@ def _rename_reused_ids(draft: Draft) -> Draft:
     names: dict[str, str] = {}
     for item in _items(draft):
         fresh = {
-            call.id: f"{call.id}.{item.start}"
+            call.id: f"{call.id}_{item.start}"
             for call in item.message.tool_calls
             if call.id in seen
         }

@@ -10,7 +10,7 @@ from typing import Any
 from contextkit import pricing
 from contextkit.call import CachePoint, Call
 from contextkit.draft import Draft
-from contextkit.errors import BudgetExceeded, PolicyError
+from contextkit.errors import BudgetExceeded, InvalidMessage, PolicyError
 from contextkit.ledger import CacheForecast, Decision, Ledger, Prefix
 from contextkit.messages import Message
 from contextkit.piece import Piece
@@ -100,6 +100,10 @@ def seal(
 ) -> Call:
     """The call that a draft makes. Raises `BudgetExceeded`; `PolicyError` for an invalid result."""
     check_budget(draft)
+    if all(message.is_empty for message in draft.messages):
+        raise InvalidMessage(
+            f"thread {turn.thread!r} has nothing to say: its messages are empty; give an input"
+        )
     if draft.faults:
         raise PolicyError(f"the policies left an invalid call: {'; '.join(draft.faults[:3])}")
     messages = draft.messages
@@ -156,10 +160,11 @@ def _prefix(draft: Draft, turn: Turn, sent: Sent | None, tools_digest: str) -> P
     if sent.tools_digest != tools_digest:
         return Prefix(0, before, True, before, "tools", "the tool schemas changed")
     shared = compare(sent.runs, draft.pieces, draft.log, zero)
-    tokens = counter.tokens(shared.measure) + frame
+    total = frame + sum(counter.tokens(piece.measure) for piece in draft.pieces)
+    tokens = min(total, before, counter.tokens(shared.measure) + frame)
     if shared.is_whole or compare(sent.lasting, draft.sticky, draft.log, zero).is_whole:
         return Prefix(tokens, before)
-    rewritten = counter.tokens(draft.measure) - tokens
+    rewritten = total - tokens
     by = shared.piece
     policy, why = (
         (by.policy, f"{by.handle}: {by.why}") if by else ("assembly", "the call is shorter")

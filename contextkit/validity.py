@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contextkit.messages import Message
+from contextkit.messages import Message, ToolResultPart
 from contextkit.wire_rules import anthropic, openai, responses
 
 _CHECKS = {
@@ -40,7 +40,7 @@ def problems(messages: Sequence[Message]) -> list[str]:
             _unanswered(pending, f"before messages.{index}", found)
         asking = ours
         if results:
-            _answer(index, message, pending, found)
+            _answer(f"messages.{index}", message.role, results, pending, found)
         for call in calls:
             if call.id in seen:
                 found.append(f"messages.{index}: call id {call.id!r} is used twice")
@@ -57,12 +57,18 @@ def problems(messages: Sequence[Message]) -> list[str]:
     return found
 
 
-def _answer(index: int, message: Message, pending: dict[str, int], found: list[str]) -> None:
-    if message.role not in ("tool", "user"):
-        found.append(f"messages.{index}: a {message.role} message holds a tool result")
-    for result in message.tool_results:
+def _answer(
+    where: str,
+    role: str,
+    results: tuple[ToolResultPart, ...],
+    pending: dict[str, int],
+    found: list[str],
+) -> None:
+    if role not in ("tool", "user"):
+        found.append(f"{where}: a {role} message holds a tool result")
+    for result in results:
         if pending.pop(result.call_id, None) is None:
-            found.append(f"messages.{index}: no open call has the id {result.call_id!r}")
+            found.append(f"{where}: no open call has the id {result.call_id!r}")
 
 
 def _unanswered(pending: dict[str, int], where: str, found: list[str]) -> None:

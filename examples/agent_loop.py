@@ -73,7 +73,12 @@ def main() -> None:
         backend={"kind": "scripted", "replies": SCRIPT},
         budget={"window": 1024, "reply_reserve": 128},
         policies=[
-            {"kind": "tool_results", "keep_recent": 1, "offload_over_tokens": 128},
+            {
+                "kind": "tool_results",
+                "keep_recent": 1,
+                "offload_over_tokens": 128,
+                "preview_tokens": 32,
+            },
             {"kind": "sliding_window", "sinks": 0},
             "cacheable_prefix",
         ],

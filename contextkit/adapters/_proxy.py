@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from contextkit import bridge
 from contextkit.adapters._conversations import Begun, Conversations
@@ -48,7 +48,7 @@ class Proxy:
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return type(self._inner)  # frameworks check what kind of client they were given
+        return cast("type[Any]", type(self._inner))  # frameworks check what client they were given
 
     def __repr__(self) -> str:
         return f"contextkit.wrap({self._inner!r})"

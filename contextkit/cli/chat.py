@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from contextkit.cli.opening import aside, open_manager, out
+from contextkit.cli.opening import open_manager, out
 from contextkit.errors import ContextKitError
 from contextkit.inspector import CallReport, Overview
 from contextkit.inspector.words import clean
@@ -27,7 +27,7 @@ def run_chat(config: Path | None, name: str, tenant: str) -> None:
     """Read requests until the end of the input; exit code 2 where a piped one failed."""
     with open_manager(config) as manager:
         thread = manager.thread(name, tenant=tenant)
-        session = _Session(thread, out(), aside())
+        session = _Session(thread, out())
         interactive = sys.stdin.isatty()
         if interactive:
             session.console.print(f"thread {clean(name)}, {len(thread)} messages; /help", style="dim")
@@ -54,12 +54,11 @@ def _lines(interactive: bool) -> Iterator[str]:
 
 
 class _Session:
-    """One thread and the consoles it talks to."""
+    """One thread and the console it talks to."""
 
-    def __init__(self, thread: Thread, console: Console, errors: Console) -> None:
+    def __init__(self, thread: Thread, console: Console) -> None:
         self.thread = thread
         self.console = console
-        self.errors = errors
         self.failed = False
 
     def take(self, line: str) -> None:
@@ -68,7 +67,7 @@ class _Session:
             self._command(line) if line.startswith("/") else self._answer(line)
         except ContextKitError as error:
             self.failed = True
-            self.errors.print(Text(f"contextkit: {clean(' '.join(str(error).split()))}"))
+            typer.echo(f"contextkit: {clean(' '.join(str(error).split()))}", err=True)
 
     def _answer(self, line: str) -> None:
         for chunk in self.thread.stream(line):

@@ -18,6 +18,8 @@ class ReplayedTurn:
 
     call: Call
     ledger: Ledger
+    n_before: int
+    """Messages of the conversation that were said before this call."""
 
 
 def is_answer(message: Message) -> bool:
@@ -34,12 +36,10 @@ def replay(
     appended: nobody was asked. Nothing is sent.
     """
     asked = False
-    previous: Message | None = None
-    for message in messages:
-        if is_answer(message) and asked and previous is not None and not is_answer(previous):
+    for index, message in enumerate(messages):
+        if is_answer(message) and asked and not is_answer(messages[index - 1]):
             call = thread.assemble(tools=tools)
-            yield ReplayedTurn(call, thread.record(call, message))
+            yield ReplayedTurn(call, thread.record(call, message), index)
         else:
             thread.append(message)
         asked = asked or message.is_request
-        previous = message

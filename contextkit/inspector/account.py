@@ -56,7 +56,8 @@ def slices(ledger: Ledger) -> tuple[Slice, ...]:
 
 
 def _slice_of(decision: Decision) -> str:
-    if decision.action == "replace" and decision.section == "history":
+    shorter = decision.tokens_after < decision.tokens_before
+    if decision.action == "replace" and decision.section == "history" and shorter:
         return SHORTENED
     if decision.pinned and decision.section == "history":
         return "pinned"
@@ -64,20 +65,26 @@ def _slice_of(decision: Decision) -> str:
 
 
 def left_out(ledger: Ledger) -> list[LeftOut]:
-    """What left or was shortened, the largest first."""
-    rows = [
-        LeftOut(
-            handle=d.handle or d.piece,
-            action=d.action,
-            freed_tokens=d.tokens_before - d.tokens_after,
-            tokens_before=d.tokens_before,
-            tokens_after=d.tokens_after,
-            policy=d.policy,
-            why=d.why,
-        )
-        for d in ledger.left_out
-    ]
+    """What left or was shortened, the largest first; what only changed its form is `rewritten`."""
+    rows = [_left_out(d) for d in ledger.left_out if d.tokens_after < d.tokens_before]
     return sorted(rows, key=lambda row: -row.freed_tokens)
+
+
+def rewritten(ledger: Ledger) -> list[LeftOut]:
+    """What stands in the call in another form that is no shorter (a repaired id, a stub)."""
+    return [_left_out(d) for d in ledger.left_out if d.tokens_after >= d.tokens_before]
+
+
+def _left_out(d: Decision) -> LeftOut:
+    return LeftOut(
+        handle=d.handle or d.piece,
+        action=d.action,
+        freed_tokens=d.tokens_before - d.tokens_after,
+        tokens_before=d.tokens_before,
+        tokens_after=d.tokens_after,
+        policy=d.policy,
+        why=d.why,
+    )
 
 
 def expected_read_share(ledger: Ledger) -> float | None:

@@ -33,6 +33,7 @@ class CallReport:
         yield bar(account.slices(self.ledger), width, ascii_only=plain)
         yield self._sections(width, plain)
         yield from self._left_out(width)
+        yield from self._rewritten()
         yield from self._sentences()
 
     def _title(self) -> Text:
@@ -69,6 +70,15 @@ class CallReport:
             rest = rows[self.most_rows :]
             tokens = sum(row.freed_tokens for row in rest)
             yield Text(f"... and {count(len(rest), 'smaller piece')}, {tokens:,} tokens", style="dim")
+
+    def _rewritten(self) -> Iterator[RenderableType]:
+        """What changed its form and freed nothing: a line for each reason."""
+        by_reason: dict[str, list[str]] = {}
+        for row in account.rewritten(self.ledger):
+            by_reason.setdefault(f"{row.policy}: {row.why}", []).append(row.handle)
+        for reason, handles in by_reason.items():
+            more = ", ..." if len(handles) > self.most_rows else ""
+            yield _item("changed", f"{', '.join(handles[: self.most_rows])}{more} ({reason})")
 
     def _left_out_table(self, rows: list[account.LeftOut], width: int) -> Table:
         table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")

@@ -182,7 +182,8 @@ class ToolResults(Policy):
     def _put(
         self, draft: Draft, entry: Entry, message: Message, why: str, detail: str = ""
     ) -> Draft:
-        if draft.upper(draft.counter.measure(message)) >= draft.upper(entry.measure):
+        longer = draft.upper(draft.counter.measure(message)) >= draft.upper(entry.measure)
+        if longer or _covering(draft, entry.seq).pinned:
             return draft
         return draft.replace(
             entry.seq,

@@ -95,7 +95,10 @@ def conversations(draw: st.DrawFn) -> list[Message]:
     return [*first, *middle, text_message("user", draw(WORDS)), text_message("user", "Which gate?")]
 
 
-def total(counter: HuggingFaceCounter, messages: Sequence[Message], tools: tuple[Tool, ...] = ()):  # type: ignore[no-untyped-def]
+def total(
+    counter: HuggingFaceCounter, messages: Sequence[Message], tools: tuple[Tool, ...] = ()
+) -> tuple[int, int]:
+    """(tokens, upper) of a whole call."""
     measure = counter.measure_frame(tools)
     for message in messages:
         measure = add(measure, counter.measure(message))
