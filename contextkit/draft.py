@@ -7,6 +7,7 @@ what gets committed is simply the table that never saw the transient edits.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Protocol
 from contextkit.errors import PolicyError
 from contextkit.log import Entry
 from contextkit.messages import Message
-from contextkit.piece import Piece, edit, entry_handle, merge, split
+from contextkit.piece import Piece, edit, entry_handle, split
 from contextkit.tokens import Measure, TokenCounter, add
 from contextkit.tools import Tool
 from contextkit.validity import problems
@@ -82,6 +83,11 @@ class Draft:
         Of the summed measure: error bars of parts add up to more than the bar of the whole.
         """
         return self.upper(self.measure)
+
+    @cached_property
+    def tools_digest(self) -> str:
+        """SHA-256 (hex) over the tools in their order."""
+        return hashlib.sha256(b"".join(tool.digest for tool in self.tools)).hexdigest()
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:
@@ -336,30 +342,6 @@ class Draft:
     def _put(self, put: Callable[[Sequence[Piece]], tuple[Piece, ...]], sticky: bool) -> Draft:
         kept = put(self.sticky) if sticky else self.sticky
         return replace(self, pieces=put(self.pieces), sticky=kept)
-
-
-def start_pieces(
-    committed: Sequence[Piece], log: LogView, covered: int, zero: Measure
-) -> tuple[Piece, ...]:
-    """The committed table with what was said since as one kept piece; a new thread's system apart."""
-    pieces = list(committed)
-    if not pieces:
-        stop = leading_system(log)
-        if stop:
-            pieces.append(
-                Piece(
-                    0,
-                    stop,
-                    log.span(0, stop),
-                    section="system",
-                    pinned=True,
-                    why="the instructions stand first and stay",
-                )
-            )
-        covered = stop
-    if covered < log.stop:
-        pieces.append(Piece(covered, log.stop, log.span(covered, log.stop)))
-    return merge(pieces, log)
 
 
 def leading_system(log: LogView) -> int:

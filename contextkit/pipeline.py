@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from contextkit.draft import Draft, LogView, Protected, leading_system
 from contextkit.errors import ContextKitError, PolicyError
-from contextkit.piece import Piece
+from contextkit.piece import Piece, merge
 from contextkit.policy import Policy, Stage, Turn
 from contextkit.repair import repair
+from contextkit.tokens import Measure
 from contextkit.tools import Tool
+from contextkit.view import View
 
 if TYPE_CHECKING:
     from contextkit.thread import Thread
@@ -22,13 +24,13 @@ BATCH_WHY = "the newest messages, which the model is to answer"
 def begin(
     thread: Thread,
     log: LogView,
-    table: tuple[Piece, ...],
+    view: View,
     tools: tuple[Tool, ...],
-    new_from: int,
     shrink: float,
 ) -> tuple[Draft, Turn]:
     """The draft that no policy has seen, and what the policies may know about the turn."""
     manager = thread.manager
+    table = start_pieces(view.pieces, log, view.covered, manager.counter.zero)
     newest = log.entry(log.stop - 1)
     request = newest.request
     window, reserve = manager.window, manager.reply_reserve
@@ -36,7 +38,7 @@ def begin(
         query=log.entry(request).message.text if request >= 0 else "",
         request=request,
         task=_first_request(log),
-        new_from=new_from,
+        new_from=view.covered,
         window=window,
         reply_reserve=reserve,
         shares=manager.budget.shares,
@@ -67,6 +69,30 @@ def begin(
             sticky=False,
         )
     return draft, turn
+
+
+def start_pieces(
+    committed: Sequence[Piece], log: LogView, covered: int, zero: Measure
+) -> tuple[Piece, ...]:
+    """The committed table with what was said since as one kept piece; a new thread's system apart."""
+    pieces = list(committed)
+    if not pieces:
+        stop = leading_system(log)
+        if stop:
+            pieces.append(
+                Piece(
+                    0,
+                    stop,
+                    log.span(0, stop),
+                    section="system",
+                    pinned=True,
+                    why="the instructions stand first and stay",
+                )
+            )
+        covered = stop
+    if covered < log.stop:
+        pieces.append(Piece(covered, log.stop, log.span(covered, log.stop)))
+    return merge(pieces, log)
 
 
 def run(policies: Sequence[Policy], draft: Draft, turn: Turn, irregular: bool) -> Draft:

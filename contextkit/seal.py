@@ -41,7 +41,6 @@ class Plan:
     base_version: int
     n_entries: int
     """Entries in the log when the draft was made; the input follows them."""
-    tools_digest: str
 
 
 def check_budget(draft: Draft) -> None:
@@ -94,9 +93,7 @@ def seal(
     *,
     sent: Sent | None = None,
     gap_s: float | None = None,
-    base_version: int = 0,
-    n_entries: int = 0,
-    thread: Any = None,
+    plan: Plan | None = None,
 ) -> Call:
     """The call that a draft makes. Raises `BudgetExceeded`; `PolicyError` for an invalid result."""
     check_budget(draft)
@@ -107,7 +104,7 @@ def seal(
     if draft.faults:
         raise PolicyError(f"the policies left an invalid call: {'; '.join(draft.faults[:3])}")
     messages = draft.messages
-    tools_digest = hashlib.sha256(b"".join(t.digest for t in draft.tools)).hexdigest()
+    tools_digest = draft.tools_digest
     prefix = _prefix(draft, turn, sent, tools_digest)
     points = _cache_points(draft)
     ledger = _ledger(draft, turn, prefix, _forecast(draft, turn, prefix, points, gap_s))
@@ -120,7 +117,7 @@ def seal(
         cache_points=points,
         fingerprint=_fingerprint(tools_digest, messages),
         ledger=ledger,
-        plan=Plan(thread, draft, base_version, n_entries, tools_digest),
+        plan=plan,
     )
 
 

@@ -13,7 +13,6 @@ from contextkit import view as views
 from contextkit.backend import Reply, ReplyChunk
 from contextkit.call import Call
 from contextkit.dialects import parse_message, parse_messages, parse_tools
-from contextkit.draft import start_pieces
 from contextkit.errors import (
     ContextKitError,
     ContextOverflow,
@@ -21,25 +20,21 @@ from contextkit.errors import (
     MessageTooLarge,
     StoreError,
     UnknownHandle,
-    ViewConflict,
 )
 from contextkit.expansion import Expansion
 from contextkit.ledger import Ledger
-from contextkit.log import Entry, chain_entries
+from contextkit.log import Entry
 from contextkit.messages import Message
 from contextkit.piece import entry_handle, parse_handle
 from contextkit.pipeline import begin, run
-from contextkit.reader import LogReader, TurnLog
+from contextkit.reader import TurnLog
 from contextkit.seal import Plan, seal
-from contextkit.store import SeqTaken, StoredView, ThreadRecord
-from contextkit.tokens import Measure
+from contextkit.store import StoredView, ThreadRecord
+from contextkit.thread_log import ThreadLog
 from contextkit.view import View
 
 if TYPE_CHECKING:
     from contextkit.manager import ContextManager
-
-RETRIES = 1000
-"""Appends that lost the race to another writer are tried again, each time behind the winner."""
 
 
 class Thread:
@@ -52,10 +47,7 @@ class Thread:
         self.manager = manager
         self.record_ = record
         self._lock = RLock()
-        self._reader = LogReader(manager.history, record, manager.counter.zero)
-        self._view = View()
-        self._odd: list[int] = []
-        self._odd_from = 0
+        self._log = ThreadLog(manager.history, record, manager.counter)
         self._last_plan: Plan | None = None
 
     @property
@@ -72,8 +64,8 @@ class Thread:
     def __len__(self) -> int:
         """Entries in the log, those of other processes included."""
         with self._lock:
-            self._refresh()
-            return self._reader.n_entries
+            self._log.refresh()
+            return self._log.n_entries
 
     # -- the log -------------------------------------------------------------------------------
 
@@ -85,27 +77,32 @@ class Thread:
         """
         parsed = self._parse(messages)
         measures = [self.manager.counter.measure(message) for message in parsed]
+        if not parsed:
+            return ()
         with self._lock:
-            entries = self._append(parsed, measures)
+            store = self._log.store
+            entries, _ = self._log.write(
+                parsed, measures, lambda entries: store.append(self.record_, entries)
+            )
         return tuple(entry_handle(e.seq, e.seq + 1) for e in entries)
 
     def history(self, start: int = 0, stop: int | None = None) -> list[Message]:
         """The log's messages `start <= seq < stop`, exactly as they were said."""
         with self._lock:
-            self._refresh()
-            end = self._reader.n_entries if stop is None else min(stop, self._reader.n_entries)
+            self._log.refresh()
+            end = self._log.n_entries if stop is None else min(stop, self._log.n_entries)
             store, record = self.manager.history, self.record_
             return [entry.message for entry in store.entries(record, max(0, start), end)]
 
     def expand(self, handle: str) -> Expansion:
         """The original messages behind a handle. Raises `UnknownHandle`."""
         with self._lock:
-            self._refresh()
+            self._log.refresh()
             span = parse_handle(handle)
-            if span is None or span[1] > self._reader.n_entries:
+            if span is None or span[1] > self._log.n_entries:
                 raise UnknownHandle(
                     f"{handle!r} names nothing in thread {self.name!r}; handles look like m17 or "
-                    f"m3-17 and this thread goes up to m{self._reader.n_entries - 1}"
+                    f"m3-17 and this thread goes up to m{self._log.n_entries - 1}"
                 )
             entries = self.manager.history.entries(self.record_, *span)
             return Expansion(handle, [entry.message for entry in entries])
@@ -113,8 +110,8 @@ class Thread:
     def fork(self, at: int | None = None, name: str | None = None) -> Thread:
         """A new thread that shares entries `0 <= seq < at` (all of them without `at`)."""
         with self._lock:
-            self._refresh()
-            n_entries = self._reader.n_entries
+            self._log.refresh()
+            n_entries = self._log.n_entries
             stop = n_entries if at is None else at
             if not 0 <= stop <= n_entries:
                 raise StoreError(
@@ -219,39 +216,6 @@ class Thread:
                 )
         return parsed
 
-    def _append(self, messages: Sequence[Message], measures: Sequence[Measure]) -> list[Entry]:
-        if not messages:
-            return []
-        store, zero = self.manager.history, self.manager.counter.zero
-        for _ in range(RETRIES):
-            entries = chain_entries(self._reader.newest, messages, measures, zero)
-            try:
-                store.append(self.record_, entries)
-            except SeqTaken:
-                self._refresh()
-                continue
-            self._reader.remember(entries)
-            return entries
-        raise StoreError(
-            f"thread {self.name!r}: other writers won {RETRIES} times; try again later"
-        )
-
-    def _refresh(self) -> None:
-        """See what other processes appended and committed."""
-        head = self.manager.history.head(self.record_)
-        self._reader.n_entries = head.n_entries
-        if head.view_version != self._view.version:
-            stored = self.manager.history.view(self.record_)
-            log = TurnLog(self._reader, (), head.n_entries)
-            self._view = views.load(stored, log, self.manager.counter) if stored else View()
-
-    def _irregular(self, stop: int) -> bool:
-        """Whether any entry below `stop` needs a pairing repair; new entries are asked about once."""
-        if stop > self._odd_from:
-            self._odd += self.manager.history.irregular(self.record_, self._odd_from)
-            self._odd_from = stop
-        return bool(self._odd)
-
     # -- inner: the turn -----------------------------------------------------------------------
 
     def _assemble(self, input: Any, tools: Sequence[Any], shrink: float) -> Call:
@@ -263,29 +227,25 @@ class Thread:
         measures = [manager.counter.measure(message) for message in new]
         parsed_tools = tuple(parse_tools(tools))
         with self._lock:
-            self._refresh()
-            view, n_entries = self._view, self._reader.n_entries
-            zero = manager.counter.zero
-            pending = chain_entries(self._reader.newest, new, measures, zero) if new else []
+            self._log.refresh()
+            view, n_entries = self._log.view, self._log.n_entries
+            pending = self._log.chained(new, measures)
             if not n_entries and not pending:
                 raise InvalidMessage(
                     f"thread {self.name!r} is empty; give an input or append messages"
                 )
-            log = TurnLog(self._reader, pending, n_entries)
-            table = start_pieces(view.pieces, log, view.covered, zero)
-            draft, turn = begin(self, log, table, parsed_tools, view.covered, shrink)
-            odd = self._irregular(n_entries) or any(e.irregular for e in pending)
-            draft = run(manager.policies, draft, turn, odd)
+            log = TurnLog(self._log.reader, pending, n_entries)
+            draft, turn = begin(self, log, view, parsed_tools, shrink)
+            irregular = self._log.is_irregular() or any(entry.irregular for entry in pending)
+            draft = run(manager.policies, draft, turn, irregular)
             call = seal(
                 draft,
                 turn,
                 sent=view.sent,
                 gap_s=max(0.0, time.time() - view.sent.at) if view.sent else None,
-                base_version=view.version,
-                n_entries=n_entries,
-                thread=self,
+                plan=Plan(self, draft, view.version, n_entries),
             )
-            self._reader.trim(len(call.messages))
+            self._log.reader.trim(len(call.messages))
             return call
 
     def _corrected(
@@ -295,57 +255,44 @@ class Thread:
         counter = self.manager.counter
         shrink = 0.8
         if error.actual_tokens:
-            counter.observe(call.plan.draft.measure, error.actual_tokens)
-            shrink = min(0.98, 0.98 * call.upper_tokens / max(1, error.actual_tokens))
+            measure = call.plan.draft.measure
+            counter.observe(measure, error.actual_tokens)
+            shrink = min(0.98, 0.98 * counter.upper(measure) / error.actual_tokens)
         return self._assemble(input, tools, shrink)
 
     def _recorded(
         self, call: Call, first: ReplyChunk, chunks: Iterator[ReplyChunk]
     ) -> Iterator[ReplyChunk]:
         chunk: ReplyChunk | None = first
-        while chunk is not None:
-            if chunk.reply is not None:
-                self.record(call, chunk.reply)
-            yield chunk
-            chunk = next(chunks, None)
+        try:
+            while chunk is not None:
+                if chunk.reply is not None:
+                    self.record(call, chunk.reply)
+                yield chunk
+                chunk = next(chunks, None)
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
 
     def _commit(self, call: Call, plan: Plan, reply: Reply) -> Ledger:
-        manager = self.manager
+        manager, log = self.manager, self._log
         new = plan.draft.log.entries(plan.n_entries, plan.draft.log.stop)
         messages = [*(entry.message for entry in new), reply.message]
         measures = [*(entry.measure for entry in new), manager.counter.measure(reply.message)]
         self._learn(plan, reply)
         ledger = call.ledger.closed(0, reply.usage, manager.cost_of(reply.usage))
-        for _ in range(RETRIES):
-            entries = chain_entries(self._reader.newest, messages, measures, manager.counter.zero)
-            view, stored = self._view_after(plan, entries[0].seq)
-            try:
-                number = manager.history.commit(
-                    self.record_, entries=entries, view=stored, turn=json.dumps(ledger.to_dict())
-                )
-            except (SeqTaken, ViewConflict):
-                self._refresh()
-                continue
-            self._reader.remember(entries)
-            self._view = view
-            return replace(ledger, turn=number)
-        raise StoreError(
-            f"thread {self.name!r}: other writers won {RETRIES} times; try again later"
-        )
+        turn = json.dumps(ledger.to_dict())
 
-    def _view_after(self, plan: Plan, first_seq: int) -> tuple[View, StoredView | None]:
-        """The view that a call commits; the one in force where another process committed meanwhile."""
-        if plan.base_version != self._view.version:
-            return self._view, None
-        log = TurnLog(
-            self._reader,
-            plan.draft.log.entries(plan.n_entries, plan.draft.log.stop)
-            if first_seq == plan.n_entries
-            else (),
-            plan.n_entries,
-        )
-        view, body = views.following(self._view, plan, first_seq, log)
-        return view, StoredView(view.version, body)
+        def store(entries: list[Entry]) -> tuple[View, int]:
+            view, body = log.view, None
+            if plan.base_version == view.version:
+                view, body = views.following(view, plan, entries)
+            stored = None if body is None else StoredView(view.version, body)
+            return view, log.store.commit(self.record_, entries=entries, view=stored, turn=turn)
+
+        _, (log.view, number) = log.write(messages, measures, store)
+        return replace(ledger, turn=number)
 
     def _learn(self, plan: Plan, reply: Reply) -> None:
         counter = self.manager.counter

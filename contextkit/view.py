@@ -10,6 +10,7 @@ from typing import Any
 
 from contextkit import piece as pieces_of
 from contextkit.draft import LogView
+from contextkit.log import Entry
 from contextkit.piece import Piece
 from contextkit.prefix import runs
 from contextkit.seal import Plan, Sent
@@ -44,27 +45,27 @@ def load(stored: StoredView, log: LogView, counter: TokenCounter) -> View:
     )
 
 
-def following(view: View, plan: Plan, first_seq: int, log: LogView) -> tuple[View, str]:
-    """The view after a recorded call and its JSON text.
+def following(view: View, plan: Plan, entries: Sequence[Entry]) -> tuple[View, str]:
+    """The view after a recorded call, whose own `entries` are about to be stored, and its JSON text.
 
-    Where other entries came before the call's own (`first_seq` is not what the plan expected), the
-    new pieces reach only as far as the log that the call knew.
+    Where other entries came before them, the new pieces reach only as far as the log that the call
+    knew.
     """
     draft = plan.draft
     sticky, shown, covered = draft.sticky, draft.pieces, draft.log.stop
-    if first_seq != plan.n_entries:
+    if entries[0].seq != plan.n_entries:
         covered = plan.n_entries
-        sticky = pieces_of.truncate(sticky, covered, log)
-        shown = pieces_of.truncate(shown, covered, log)
+        sticky = pieces_of.truncate(sticky, covered, draft.log)
+        shown = pieces_of.truncate(shown, covered, draft.log)
     lasting, sent_runs = runs(sticky), runs(shown)
-    sent = Sent(tuple(sent_runs), tuple(lasting), plan.tools_digest, time.time())
+    sent = Sent(tuple(sent_runs), tuple(lasting), draft.tools_digest, time.time())
     same = [run[:3] for run in lasting] == [run[:3] for run in sent_runs]
     body = {
         "covered": covered,
         "pieces": pieces_of.dump(sticky),
         "sent": {
             "pieces": None if same else pieces_of.dump(shown),
-            "tools": plan.tools_digest,
+            "tools": draft.tools_digest,
             "at": sent.at,
         },
     }

@@ -188,9 +188,11 @@ def cli() -> str:
     from typer.main import get_command
 
     command = get_command(import_module("contextkit.cli.app").app)
-    pages = [("contextkit",)]
+    pages: list[tuple[str, ...]] = [("contextkit",)]
     pages += [("contextkit", name) for name in sorted(getattr(command, "commands", {}))]
-    return "\n\n".join(f"## `{' '.join(page)}`\n\n```text\n{_help(page[1:])}\n```" for page in pages)
+    return "\n\n".join(
+        f"## `{' '.join(page)}`\n\n```text\n{_help(page[1:])}\n```" for page in pages
+    )
 
 
 def _help(words: tuple[str, ...]) -> str:
@@ -222,7 +224,16 @@ def providers() -> str:
             )
             for rule in rules
         ]
-        head = ("model", "mode", "minimum", "points", "TTL and write", "read", "USD in / out", "as of")
+        head = (
+            "model",
+            "mode",
+            "minimum",
+            "points",
+            "TTL and write",
+            "read",
+            "USD in / out",
+            "as of",
+        )
         out += [f"### {provider}", _table(head, rows)]
     return "\n\n".join(out)
 
@@ -253,6 +264,17 @@ def modules() -> str:
 def _module_line(path: Path) -> str:
     doc = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
     return " ".join(doc.split("\n\n")[0].split())
+
+
+def law_tests() -> str:
+    """What stands in tests/laws, by the first sentence of each file."""
+    files = sorted((ROOT / "tests" / "laws").glob("*.py"))
+    rows = [
+        (f"[{file.name}](../tests/laws/{file.name})", said)
+        for file in files
+        if (said := _module_line(file))
+    ]
+    return _table(("file", "what it does"), rows)
 
 
 def ledger() -> str:
@@ -294,7 +316,17 @@ def _cell(text: str) -> str:
 
 MAKERS: dict[str, Callable[[], str]] = {
     maker.__name__: maker
-    for maker in (policies, policy_list, configuration, cli, providers, errors, modules, ledger)
+    for maker in (
+        policies,
+        policy_list,
+        configuration,
+        cli,
+        providers,
+        errors,
+        modules,
+        law_tests,
+        ledger,
+    )
 }
 
 if __name__ == "__main__":

@@ -34,7 +34,11 @@ def agent(body: dict[str, Any]) -> Answer:
     asked = text_in(last)
     number = int(asked.split("#")[1].split()[0])
     call = ("look_up", {"topic": f"topic {number}"})
-    calls = (call, ("weigh", {"topic": f"topic {number}", "how": "twice"})) if number % 3 == 0 else (call,)
+    calls = (
+        (call, ("weigh", {"topic": f"topic {number}", "how": "twice"}))
+        if number % 3 == 0
+        else (call,)
+    )
     return Answer("Let me see." if number % 2 else "", calls)
 
 

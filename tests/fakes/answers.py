@@ -65,6 +65,11 @@ def echo(body: dict[str, Any]) -> Answer:
     return Answer(f"You said: {text_in(turns[-1])[:60]}" if turns else "You said nothing.")
 
 
+def saying(text: str) -> Responder:
+    """Says this, whatever it is asked."""
+    return lambda _: Answer(text)
+
+
 def text_in(value: Any) -> str:
     """All text in a wire message, whatever its form."""
     if isinstance(value, str):

@@ -256,9 +256,10 @@ def canonical(message: Message) -> str:
 
 
 def is_request(message: Message) -> bool:
-    return message.role == "user" and any(
-        not isinstance(p, contextkit.ToolResultPart) for p in message.parts
-    )
+    """Whether a user says something of their own, beside results and blank text."""
+    blank = all(isinstance(p, contextkit.TextPart) and not p.text.strip() for p in message.parts)
+    asks = any(not isinstance(p, contextkit.ToolResultPart) for p in message.parts)
+    return message.role == "user" and asks and not blank
 
 
 def newest_request(log: Sequence[Message]) -> int:

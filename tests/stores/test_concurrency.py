@@ -11,7 +11,7 @@ from contextkit.errors import StoreBusy, StoreError, ViewConflict
 from contextkit.store import StoredView
 from contextkit.stores.sql import SqlHistory
 from tests.stores.making import Store, commit_turn, everything, grow, opened
-from tests.stores.processes import finish, start
+from tests.stores.processes import Writer, finish
 
 
 def test_sixty_appends_from_threads_are_sixty_entries(store: Store) -> None:
@@ -31,8 +31,7 @@ def test_sixty_cold_opens_are_one_thread(store: Store) -> None:
 
 
 def test_sixty_writes_from_processes_are_sixty(history: SqlHistory) -> None:
-    processes = [start(history.url, "acme", "write", times=10) for _ in range(6)]
-    acknowledged = finish(processes)
+    acknowledged = finish([Writer(history.url, "acme", "write", times=4) for _ in range(15)])
     assert len(acknowledged) == 60
     thread = opened(history)
     entries = everything(history, thread)
@@ -72,15 +71,15 @@ def test_turns_committed_at_once_are_numbered_without_gaps(store: Store) -> None
 
 def test_reading_goes_on_while_another_writes(history: SqlHistory) -> None:
     thread = opened(history)
-    process = start(history.url, "acme", "write", times=150)
+    writer = Writer(history.url, "acme", "write", times=100)
     seen = 0
-    while process.poll() is None:
+    while writer.is_running:
         entries = everything(history, thread)
         assert [e.seq for e in entries] == list(range(len(entries)))
         assert len(entries) >= seen
         seen = len(entries)
         assert list(history.verify()) == []
-    finish([process])
+    assert len(writer.finish()) == 100
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")

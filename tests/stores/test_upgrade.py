@@ -19,7 +19,7 @@ from contextkit.errors import StoreError, StoreTooNew
 from contextkit.stores.schema import NEWEST, REVISIONS, VERSION_TABLE, metadata
 from contextkit.stores.sql import SqlHistory
 from tests.stores.making import everything, grow, opened
-from tests.stores.processes import finish, start
+from tests.stores.processes import Writer, finish
 
 MIGRATIONS = Path(upgrade_module.__file__).parent / "migrations"
 
@@ -125,9 +125,8 @@ def test_tables_of_someone_else_are_not_taken_over(sql_url: str) -> None:
 
 
 def test_processes_may_open_an_empty_database_at_once(sql_url: str) -> None:
-    processes = [start(sql_url, "acme", "open") for _ in range(4)]
-    acknowledged = finish(processes)
-    assert len(acknowledged) == 4
+    acknowledged = finish([Writer(sql_url, "acme", "open") for _ in range(8)])
+    assert len(acknowledged) == 8
     assert len({thread_id for _, thread_id in acknowledged}) == 1
 
 
