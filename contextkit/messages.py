@@ -162,8 +162,11 @@ class Message:
 
     @cached_property
     def is_request(self) -> bool:
-        """True for what a user asks: a user message that is more than tool results."""
-        return self.role == "user" and any(not isinstance(p, ToolResultPart) for p in self.parts)
+        """True for what a user asks: a user message that says more than tool results."""
+        return self.role == "user" and not all(
+            isinstance(p, ToolResultPart) or (isinstance(p, TextPart) and not p.text.strip())
+            for p in self.parts
+        )
 
     @cached_property
     def is_empty(self) -> bool:

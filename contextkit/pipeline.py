@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from contextkit.draft import Draft, LogView, Protected, leading_system
@@ -17,6 +18,8 @@ from contextkit.view import View
 if TYPE_CHECKING:
     from contextkit.thread import Thread
 
+ATTEMPTS = 3
+"""Times the policies may try under a limit lowered by what was added behind them."""
 REQUEST_WHY = "the current request stays word for word"
 BATCH_WHY = "the newest messages, which the model is to answer"
 
@@ -102,8 +105,23 @@ def run(policies: Sequence[Policy], draft: Draft, turn: Turn, irregular: bool) -
     was used long ago), the turn is run once more with them.
     """
     irregular = irregular or _is_pending(draft)
-    done = _run(policies, draft, turn, irregular)
-    return _run(policies, draft, turn, True) if done.faults and not irregular else done
+    done = _fitted(policies, draft, turn, irregular)
+    if done.faults and not irregular:
+        done = _fitted(policies, draft, turn, True)
+    return done
+
+
+def _fitted(policies: Sequence[Policy], draft: Draft, turn: Turn, repairing: bool) -> Draft:
+    """The policies under the limit; where later ones or repairs added to it, under a lower one."""
+    limit = draft.limit_tokens
+    done = draft
+    for _ in range(ATTEMPTS):
+        done = _run(policies, replace(draft, limit_tokens=limit), turn, repairing)
+        over = done.upper_tokens - draft.limit_tokens
+        if over <= 0 or limit <= over:
+            break
+        limit -= over
+    return replace(done, limit_tokens=draft.limit_tokens)
 
 
 def _run(policies: Sequence[Policy], draft: Draft, turn: Turn, repairing: bool) -> Draft:

@@ -35,20 +35,30 @@ class _Batch:
     has_results: bool = False
 
 
+@dataclass(slots=True)
+class _Stray:
+    """A result where no call waits for it; `claim` is the earlier batch that does."""
+
+    item: _Item
+    result: ToolResultPart
+    inside: _Batch | None
+    claim: _Batch | None = None
+
+
 def repair(draft: Draft) -> Draft:
     """The draft with every batch of tool calls whole, each call answered once, in order."""
     draft = _rename_reused_ids(draft)
     batches, strays = _pair(_items(draft))
-    claims: dict[str, _Batch] = {}
     for batch in batches:
         for call_id in batch.waiting:
-            if any(r.call_id == call_id and i.start >= batch.stop for i, r in strays):
-                claims[call_id] = batch
-            else:
+            late = (s for s in strays if s.result.call_id == call_id and s.claim is None)
+            stray = next((s for s in late if s.item.start >= batch.stop), None)
+            if stray is None:
                 draft = _answer(draft, batch.stop, call_id)
-    for item in {item.start: item for item, _ in strays}.values():
-        stray = {r.call_id for i, r in strays if i is item}
-        draft = _resettle(draft, item, stray, claims)
+            else:
+                stray.claim = batch
+    for item in {stray.item.start: stray.item for stray in strays}.values():
+        draft = _resettle(draft, item, [stray for stray in strays if stray.item is item])
     return draft
 
 
@@ -63,10 +73,10 @@ def _items(draft: Draft) -> list[_Item]:
     return items
 
 
-def _pair(items: list[_Item]) -> tuple[list[_Batch], list[tuple[_Item, ToolResultPart]]]:
+def _pair(items: list[_Item]) -> tuple[list[_Batch], list[_Stray]]:
     """Batches with the calls nobody answered, and the results that stand where no call waits."""
     batches: list[_Batch] = []
-    strays: list[tuple[_Item, ToolResultPart]] = []
+    strays: list[_Stray] = []
     current: _Batch | None = None
     for item in items:
         message = item.message
@@ -83,26 +93,30 @@ def _pair(items: list[_Item]) -> tuple[list[_Batch], list[tuple[_Item, ToolResul
                 current.has_results = True
                 current.stop = item.stop
             else:
-                strays.append((item, result))
-        if message.is_request or not message.tool_results:
+                strays.append(_Stray(item, result, current))
+        if not message.tool_results or message.is_request:
             current = None
     return [batch for batch in batches if batch.waiting], strays
 
 
-def _resettle(draft: Draft, item: _Item, stray: set[str], claims: dict[str, _Batch]) -> Draft:
-    """Results that a batch waits for stand after it; the others become text; the rest stays."""
-    parts = item.message.parts
-    for part in parts:
-        if isinstance(part, ToolResultPart) and part.call_id in stray and part.call_id in claims:
-            why = f"the result of {part.call_id} came late: it stands after its call"
-            draft = draft.insert(
-                claims[part.call_id].stop,
-                (Message("tool", (part,)),),
-                section="history",
-                policy=POLICY,
-                why=why,
-            )
-    rest = tuple(p for part in parts if (p := _settled(part, stray, claims)) is not None)
+def _resettle(draft: Draft, item: _Item, strays: list[_Stray]) -> Draft:
+    """Results that a batch waits for stand after it, the others become text; the rest stays."""
+    orphans: list[Part] = []
+    for stray in strays:
+        if stray.claim is None:
+            text = f"[Result of the earlier tool call {stray.result.call_id}]\n{stray.result.text}"
+            orphans.append(TextPart(text))
+        else:
+            why = f"the result of {stray.result.call_id} came late: it stands after its call"
+            draft = _insert(draft, stray.claim.stop, Message("tool", (stray.result,)), why)
+    gone = [stray.result for stray in strays]
+    rest = [part for part in item.message.parts if not any(part is result for result in gone)]
+    why = "a late result whose call has left the window is shown as text"
+    batch = strays[0].inside
+    if orphans and batch is not None and item.start < batch.stop:
+        draft = _insert(draft, batch.stop, Message("user", tuple(orphans)), why)
+    else:
+        rest = orphans + rest
     if not rest:
         return draft.drop(
             item.start,
@@ -113,31 +127,27 @@ def _resettle(draft: Draft, item: _Item, stray: set[str], claims: dict[str, _Bat
             even_protected=True,
         )
     paired = any(isinstance(part, ToolResultPart) for part in rest)
-    message = with_fields(item.message, parts=rest, role=item.message.role if paired else "user")
+    role = item.message.role if paired else "user"
+    message = with_fields(item.message, parts=tuple(rest), role=role)
     return draft.replace(
         item.start,
         item.stop,
         (message,),
         policy=POLICY,
-        why="a late result whose call has left the window is shown as text",
+        why=why,
         sticky=False,
         even_protected=True,
     )
 
 
-def _settled(part: Part, stray: set[str], claims: dict[str, _Batch]) -> Part | None:
-    if not isinstance(part, ToolResultPart) or part.call_id not in stray:
-        return part
-    if part.call_id in claims:
-        return None
-    return TextPart(f"[Result of the earlier tool call {part.call_id}]\n{part.text}")
+def _insert(draft: Draft, at: int, message: Message, why: str) -> Draft:
+    return draft.insert(at, (message,), section="history", policy=POLICY, why=why)
 
 
 def _answer(draft: Draft, at: int, call_id: str) -> Draft:
     stub = Message("tool", (ToolResultPart(call_id, UNANSWERED, is_error=True),))
     why = f"call {call_id} was never answered: a stub keeps the batch whole"
-    draft = draft.insert(at, (stub,), section="history", policy=POLICY, why=why)
-    return draft.note(why)
+    return _insert(draft, at, stub, why).note(why)
 
 
 def _rename_reused_ids(draft: Draft) -> Draft:

@@ -54,4 +54,8 @@ def _describe(group: found.Group, kind: str) -> dict[str, Any]:
         return {**row, "stage": None, "about": f"not usable: {error}"}
     stage = getattr(cls, "stage", None)
     lines = (cls.__doc__ or "").strip().splitlines()
-    return {**row, "stage": stage.name.lower() if stage else None, "about": lines[0] if lines else ""}
+    return {
+        **row,
+        "stage": stage.name.lower() if stage else None,
+        "about": lines[0] if lines else "",
+    }

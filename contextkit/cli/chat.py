@@ -30,7 +30,9 @@ def run_chat(config: Path | None, name: str, tenant: str) -> None:
         session = _Session(thread, out())
         interactive = sys.stdin.isatty()
         if interactive:
-            session.console.print(f"thread {clean(name)}, {len(thread)} messages; /help", style="dim")
+            session.console.print(
+                f"thread {clean(name)}, {len(thread)} messages; /help", style="dim"
+            )
         for line in _lines(interactive):
             if line == "/quit":
                 break

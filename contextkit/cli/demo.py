@@ -35,7 +35,9 @@ def run_demo(path: Path, *, as_json: bool, quick: bool, with_model: bool) -> Non
 
 
 def _part_one(console: Console, n_calls: int | None) -> Recorded:
-    console.print(Text(f"1. A recorded agent run, replayed in a window of {WINDOW:,} tokens", style="bold"))
+    console.print(
+        Text(f"1. A recorded agent run, replayed in a window of {WINDOW:,} tokens", style="bold")
+    )
     console.print(Header())
     total = 0.0
 

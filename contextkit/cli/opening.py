@@ -46,7 +46,8 @@ def open_manager(config: Path | None) -> ContextManager:
     if AGENT.is_file():
         return load(AGENT)
     aside().print(
-        "no --config and no ./agent.yaml: using the echo backend and a history in memory", style="dim"
+        "no --config and no ./agent.yaml: using the echo backend and a history in memory",
+        style="dim",
     )
     return load(FALLBACK)
 

@@ -51,7 +51,7 @@ def _replay(recorded: Recorded) -> Iterable[str]:
     ledgers = [turn.ledger for turn in recorded.turns]
     yield f"<h2>A recorded agent run in a window of {recorded.window:,} tokens</h2>"
     yield (
-        f"<p>{_text(recorded.source)}: {recorded.n_messages} messages, {len(ledgers)} model calls. "
+        f"<p>{_text(recorded.source)}, {recorded.n_messages} messages: "
         f"{_text(totals_sentence(ledgers))}.</p>"
     )
     yield _ways(recorded)
@@ -92,11 +92,10 @@ def _table(
 
 
 def _legend(ledgers: Sequence[Ledger]) -> str:
-    names = dict.fromkeys(part.name for ledger in ledgers for part in account.slices(ledger))
     items = "".join(
         f'<li><svg aria-hidden="true" viewBox="0 0 10 10"><rect class="{slice_class(name)}" '
         f'width="10" height="10"/></svg>{_text(name)}</li>'
-        for name in names
+        for name in account.slice_names(ledgers)
     )
     return f'<ul class="legend">{items}</ul>'
 

@@ -135,7 +135,9 @@ def _calls_of_truncation(
     counter = manager.counter
     for index, fact in enumerate(facts):
         room = manager.window - manager.reply_reserve
-        room -= counter.upper(add(manager.frame(()), counter.measure(text_message("user", fact.question))))
+        room -= counter.upper(
+            add(manager.frame(()), counter.measure(text_message("user", fact.question)))
+        )
         start = len(dialogue)
         while start and (cost := counter.upper(counter.measure(dialogue[start - 1]))) <= room:
             start, room = start - 1, room - cost

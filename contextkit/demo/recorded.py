@@ -69,17 +69,16 @@ def run_replay(
 ) -> Recorded:
     """Replay the recording (or `messages`), at most `n_calls` calls of it."""
     source, recorded = load_recording()
-    said = recorded if messages is None else list(messages)
+    said = _first_calls(recorded if messages is None else messages, n_calls)
     with ContextManager(**CONFIG) as manager:
         turns: list[ReplayedTurn] = []
-        for turn in replay(manager.thread("demo"), _first_calls(said, n_calls)):
+        for turn in replay(manager.thread("demo"), said):
             turns.append(turn)
             on_turn(turn)
         points = [turn.n_before for turn in turns]
         ways = (by_contextkit(manager, turns), *other_ways(manager, said, points))
         as_of = manager.rule.as_of if manager.rule else None
-    n_messages = points[-1] + 1 if points else len(said)
-    return Recorded(source, n_messages, WINDOW, PROVIDER, MODEL, as_of, tuple(turns), ways)
+    return Recorded(source, len(said), WINDOW, PROVIDER, MODEL, as_of, tuple(turns), ways)
 
 
 def _first_calls(messages: Sequence[Message], n_calls: int | None) -> Sequence[Message]:

@@ -122,5 +122,3 @@ def questions_title(found: Questions) -> str:
         f"A dialogue of {found.n_messages} messages ({found.dialogue_tokens:,} tokens), a window of "
         f"{found.window:,}, {len(found.rows)} questions to {who}"
     )
-
-

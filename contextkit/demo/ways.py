@@ -80,9 +80,7 @@ def _is_refused(turn: ReplayedTurn) -> bool:
     )
 
 
-def _way(
-    manager: ContextManager, name: str, calls: Sequence[_Sent], cost_usd: float | None
-) -> Way:
+def _way(manager: ContextManager, name: str, calls: Sequence[_Sent], cost_usd: float | None) -> Way:
     tokens = [call.tokens for call in calls]
     limit = manager.window - manager.reply_reserve
     requests = [{"messages": [openai.dump(m) for m in call.messages]} for call in calls]
@@ -112,9 +110,7 @@ def _sent(manager: ContextManager, calls: Sequence[tuple[Message, ...]]) -> list
         pairs = zip(before, messages, strict=False)
         same = [b for a, b in takewhile(lambda pair: pair[0].digest == pair[1].digest, pairs)]
         opening = list(takewhile(lambda m: m.role == "system", messages))
-        out.append(
-            _Sent(messages, *(_tokens(manager, part) for part in (messages, same, opening)))
-        )
+        out.append(_Sent(messages, *(_tokens(manager, part) for part in (messages, same, opening))))
         before = messages
     return out
 

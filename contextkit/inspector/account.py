@@ -55,6 +55,14 @@ def slices(ledger: Ledger) -> tuple[Slice, ...]:
     return (*found, *(part for part in rest if part.tokens))
 
 
+def slice_names(ledgers: Iterable[Ledger]) -> list[str]:
+    """The names of all slices of several ledgers, in the order in which a bar shows them."""
+    seen = dict.fromkeys(part.name for ledger in ledgers for part in slices(ledger))
+    tail = [*_LAST, UNCERTAIN, FREE, RESERVE]
+    middle = [name for name in seen if name not in (*_FIRST, *tail)]
+    return [name for name in (*_FIRST, *middle, *tail) if name in seen]
+
+
 def _slice_of(decision: Decision) -> str:
     shorter = decision.tokens_after < decision.tokens_before
     if decision.action == "replace" and decision.section == "history" and shorter:

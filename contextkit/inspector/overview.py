@@ -69,9 +69,8 @@ class Legend:
     ledgers: Sequence[Ledger]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        names = dict.fromkeys(part.name for ledger in self.ledgers for part in account.slices(ledger))
         out = Text()
-        for name in names:
+        for name in account.slice_names(self.ledgers):
             out.append(glyph(name, ascii_only=options.ascii_only), style=look(name).style)
             out.append(f" {clean(name)}  ")
         yield out

@@ -69,7 +69,9 @@ class CallReport:
         if len(rows) > self.most_rows:
             rest = rows[self.most_rows :]
             tokens = sum(row.freed_tokens for row in rest)
-            yield Text(f"... and {count(len(rest), 'smaller piece')}, {tokens:,} tokens", style="dim")
+            yield Text(
+                f"... and {count(len(rest), 'smaller piece')}, {tokens:,} tokens", style="dim"
+            )
 
     def _rewritten(self) -> Iterator[RenderableType]:
         """What changed its form and freed nothing: a line for each reason."""
@@ -99,7 +101,9 @@ class CallReport:
 
     def _sentences(self) -> Iterator[RenderableType]:
         ledger = self.ledger
-        yield _item("prefix", account.prefix_sentence(ledger), "yellow" if ledger.prefix.moved else "")
+        yield _item(
+            "prefix", account.prefix_sentence(ledger), "yellow" if ledger.prefix.moved else ""
+        )
         yield _item("cache", _cache_sentence(ledger))
         yield _item("cost", _cost_sentence(ledger))
         if ledger.usage:
