@@ -169,4 +169,5 @@ def _tokens(manager: ContextManager, messages: Sequence[Message]) -> int:
     total = manager.frame(())
     for message in messages:
         total = add(total, manager.counter.measure(message))
-    return manager.counter.tokens(total)
+    tokens: int = manager.counter.tokens(total)
+    return tokens

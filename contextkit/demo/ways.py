@@ -108,7 +108,8 @@ def _sent(manager: ContextManager, calls: Sequence[tuple[Message, ...]]) -> list
     before: tuple[Message, ...] = ()
     for messages in calls:
         pairs = zip(before, messages, strict=False)
-        same = [b for a, b in takewhile(lambda pair: pair[0].digest == pair[1].digest, pairs)]
+        n_same = sum(1 for _ in takewhile(lambda pair: pair[0].digest == pair[1].digest, pairs))
+        same = messages[:n_same]
         opening = list(takewhile(lambda m: m.role == "system", messages))
         out.append(_Sent(messages, *(_tokens(manager, part) for part in (messages, same, opening))))
         before = messages

@@ -137,7 +137,19 @@ def _fields_of(value: Any) -> Mapping[str, Any]:
     ):
         if field in wire and "role" not in wire and "type" not in wire:
             fail("message", f"this is a whole response or request; its {remedy} would work")
-    return wire
+    return _without_objects(wire)
+
+
+def _without_objects(wire: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields with SDK objects inside lists as dictionaries: `{"content": reply.content}`."""
+    plain: dict[str, Any] = {}
+    for field in ("content", "tool_calls"):
+        values = wire.get(field)
+        if isinstance(values, list | tuple):
+            listed = cast("list[Any]", values)
+            if any(_dumper(value) is not None for value in listed):
+                plain[field] = [d(v) if (d := _dumper(v)) else v for v in listed]
+    return {**wire, **plain} if plain else wire
 
 
 def _dumper(value: Any) -> Any:

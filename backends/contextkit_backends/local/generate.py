@@ -65,8 +65,7 @@ class _State:
         self._model = model
         self._ids = ids
         self._mask = mask
-        takes = inspect.signature(model.forward).parameters
-        self._cache_name = "past_key_values" if "past_key_values" in takes else "cache_params"
+        takes = inspect.signature(type(model).forward).parameters
         self._kwargs: dict[str, Any] = {"use_cache": True}
         if "logits_to_keep" in takes:
             self._kwargs["logits_to_keep"] = 1
@@ -80,7 +79,9 @@ class _State:
             kwargs["position_ids"] = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -n_new:]
         with self._torch.inference_mode():
             output = self._model(input_ids=self._ids, attention_mask=self._mask, **kwargs)
-            self._kwargs[self._cache_name] = output[self._cache_name]
+            for name in ("past_key_values", "cache_params"):
+                if output.get(name) is not None:
+                    self._kwargs[name] = output[name]
             return output.logits[:, -1].float().cpu()
 
     def append(self, tokens: Sequence[int]) -> None:

@@ -1,0 +1,68 @@
+"""The examples run as they are, offline, and say what they should."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import contextkit
+from contextkit import Policy
+from tests.docs.blocks import ROOT
+
+KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "MODEL")
+
+
+def run(name: str, folder: Path) -> str:
+    """What an example prints, in an empty folder, with every warning an error."""
+    environment = {k: v for k, v in os.environ.items() if k not in KEYS}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples" / name)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+def test_every_example_has_a_test() -> None:
+    here = Path(__file__).read_text("utf-8")
+    for path in (ROOT / "examples").iterdir():
+        assert path.name.startswith("_") or f'"{path.name}"' in here, f"{path.name} has no test"
+
+
+def test_wrap_openai(tmp_path: Path) -> None:
+    out = run("wrap_openai.py", tmp_path)
+    assert out.count("tokens sent, cost 0.0") == 3
+    assert "You said: And Porto?" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_agent_loop(tmp_path: Path) -> None:
+    out = run("agent_loop.py", tmp_path)
+    assert "m3       replace" in " ".join(out.split("\n")) or "replace" in out
+    assert "thread.expand('m3') gives the original back" in out
+    assert "of 896; 128 kept for the reply" in out
+
+
+def test_custom_policy(tmp_path: Path) -> None:
+    out = run("custom_policy.py", tmp_path)
+    said, _, table = out.partition("\n\npiece")
+    assert said == "[user] [basket] tea, honey, mint\n\n[user] What is in my basket?"
+    assert "newest_only" in table
+
+
+def test_agent_yaml(tmp_path: Path) -> None:
+    text = (ROOT / "examples" / "agent.yaml").read_text("utf-8")
+    local = text.replace("sqlite:///", f"sqlite:///{tmp_path}/")
+    with contextkit.load(local) as cm:
+        kinds = [policy.kind for policy in cm.policies if isinstance(policy, Policy)]
+        assert kinds == ["tool_results", "sliding_window", "cacheable_prefix"]
+        assert cm.thread("t").respond("hello").text == "hello"
+    assert (tmp_path / "contextkit.db").exists()
