@@ -11,6 +11,9 @@ from contextkit.tokens import Measure, subtract
 CACHED_ENTRIES = 8192
 """Entries kept in memory between turns at the least; more where one call shows more."""
 
+GAP = 8
+"""Entries between two wanted ranges that cost less to fetch than another query."""
+
 
 class LogReader:
     """The stored entries of one thread, fetched in ranges and remembered.
@@ -59,6 +62,17 @@ class LogReader:
                 end += 1
             cache.update((e.seq, e) for e in self.store.entries(self.record, seq, end))
             seq = end
+
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Fetch what will be read, ascending ranges; small gaps between them come along."""
+        joined: list[tuple[int, int]] = []
+        for start, stop in ranges:
+            if joined and start - joined[-1][1] <= GAP:
+                joined[-1] = joined[-1][0], max(stop, joined[-1][1])
+            else:
+                joined.append((start, stop))
+        for start, stop in joined:
+            self._fetch(start, min(stop, self.n_entries))
 
     def remember(self, entries: Sequence[Entry]) -> None:
         """Entries that were just appended need not be read again."""

@@ -42,8 +42,14 @@ class ThreadLog:
         self.reader.n_entries = head.n_entries
         if head.view_version != self.view.version:
             stored = self.store.view(self.record)
+            if stored is None:
+                self.view = View()
+                return
+            covered = views.shown_ranges(stored)
+            newest = (covered[-1][1] if covered else 0, head.n_entries)
+            self.reader.prefetch([*covered, newest] if newest[1] - newest[0] < 64 else covered)
             log = TurnLog(self.reader, (), head.n_entries)
-            self.view = views.load(stored, log, self.counter) if stored else View()
+            self.view = views.load(stored, log, self.counter)
 
     def chained(self, messages: Sequence[Message], measures: Sequence[Measure]) -> list[Entry]:
         """The entries that messages become behind the newest one. Raises `InvalidMessage`."""

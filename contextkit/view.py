@@ -45,6 +45,15 @@ def load(stored: StoredView, log: LogView, counter: TokenCounter) -> View:
     )
 
 
+def shown_ranges(stored: StoredView) -> list[tuple[int, int]]:
+    """The ranges of the log that a stored view shows, ascending; for fetching them together.
+
+    The entry before each range comes too: it bounds the range's measure.
+    """
+    rows = json.loads(stored.body)["pieces"]
+    return [(max(0, row["start"] - 1), row["stop"]) for row in rows if "shown" not in row]
+
+
 def following(view: View, plan: Plan, entries: Sequence[Entry]) -> tuple[View, str]:
     """The view after a recorded call, whose own `entries` are about to be stored, and its JSON text.
 

@@ -10,10 +10,11 @@ the same bytes: 80 columns, no colour, nothing that depends on the machine.
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
-import os
+import io
 import re
-import subprocess
+import runpy
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -187,20 +188,23 @@ def cli() -> str:
         return "_The command line is not part of this version yet._"
     from typer.main import get_command
 
-    command = get_command(import_module("contextkit.cli.app").app)
+    app = import_module("contextkit.cli.app").app
+    command = get_command(app)
     pages: list[tuple[str, ...]] = [("contextkit",)]
     pages += [("contextkit", name) for name in sorted(getattr(command, "commands", {}))]
-    return "\n\n".join(
-        f"## `{' '.join(page)}`\n\n```text\n{_help(page[1:])}\n```" for page in pages
-    )
+    parts = [f"## `{' '.join(page)}`\n\n```text\n{_help(app, page[1:])}\n```" for page in pages]
+    return "\n\n".join(parts)
 
 
-def _help(words: tuple[str, ...]) -> str:
+def _help(app: Any, words: tuple[str, ...]) -> str:
     """What `contextkit … --help` prints on a plain terminal of 80 columns."""
-    script = "import sys; sys.argv[0] = 'contextkit'; from contextkit.cli import main; main()"
+    from typer.testing import CliRunner
+
     plain = {"COLUMNS": "80", "TERMINAL_WIDTH": "80", "NO_COLOR": "1", "TERM": "dumb"}
-    text = _run("-c", script, *words, "--help", **plain)
-    return "\n".join(line.rstrip() for line in text.strip("\n").split("\n"))
+    result = CliRunner().invoke(app, [*words, "--help"], env=plain, prog_name="contextkit")
+    if result.exit_code:
+        raise SystemExit(f"contextkit {' '.join(words)} --help failed:\n{result.output}")
+    return "\n".join(line.rstrip() for line in result.output.strip("\n").split("\n"))
 
 
 def providers() -> str:
@@ -279,22 +283,10 @@ def law_tests() -> str:
 
 def ledger() -> str:
     """What `examples/agent_loop.py` prints."""
-    return f"```text\n{_run('examples/agent_loop.py').rstrip()}\n```"
-
-
-def _run(*arguments: str, **environment: str) -> str:
-    """The output of a Python child in the repository's root."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}")
-    return done.stdout
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        runpy.run_path(str(ROOT / "examples" / "agent_loop.py"), run_name="__main__")
+    return f"```text\n{out.getvalue().rstrip()}\n```"
 
 
 def _words(cls: type[Any]) -> str:

@@ -10,14 +10,16 @@ import pytest
 
 import contextkit
 
-NAMES = """
-Backend BackendError BackendUnavailable Budget BudgetExceeded CachePoint Call Capabilities Config
-ConfigError ContextKitError ContextManager ContextOverflow Decision Draft Expansion FilePart ImagePart
-InvalidMessage Ledger Message MessageTooLarge OpaquePart Policy PolicyError RateLimited ReasoningPart
-Reply ReplyChunk RequestRefused Stage StoreBusy StoreCorrupt StoreError StoreReadOnly StoreTooNew
-TextPart Thread Tool ToolCallPart ToolResultPart Turn UnknownHandle UnknownPlugin Usage ViewConflict
-__version__ load
-""".split()
+NAMES = {
+    "Backend", "BackendError", "BackendUnavailable", "Budget", "BudgetExceeded", "CachePoint",
+    "Call", "Capabilities", "Config", "ConfigError", "ContextKitError", "ContextManager",
+    "ContextOverflow", "Decision", "Draft", "Expansion", "FilePart", "ImagePart",
+    "InvalidMessage", "Ledger", "Message", "MessageTooLarge", "OpaquePart", "Policy",
+    "PolicyError", "RateLimited", "ReasoningPart", "Reply", "ReplyChunk", "RequestRefused",
+    "Stage", "StoreBusy", "StoreCorrupt", "StoreError", "StoreReadOnly", "StoreTooNew",
+    "TextPart", "Thread", "Tool", "ToolCallPart", "ToolResultPart", "Turn", "UnknownHandle",
+    "UnknownPlugin", "Usage", "ViewConflict", "load", "__version__",
+}  # fmt: skip
 
 METHODS = {
     "ContextManager.thread": "name tenant",
@@ -77,10 +79,10 @@ def parameters(function: object) -> str:
 
 
 def test_names() -> None:
-    assert sorted(contextkit.__all__) == sorted(NAMES)
+    assert sorted(contextkit.__all__) == sorted(NAMES)  # each once
     for name in NAMES:
         assert getattr(contextkit, name) is not None
-    assert set(NAMES) <= set(dir(contextkit))
+    assert set(dir(contextkit)) >= NAMES
 
 
 def test_errors_are_one_tree() -> None:
@@ -144,7 +146,7 @@ def test_import_alone_is_light() -> None:
     [
         "import contextkit; contextkit.load({}).thread('t').respond('hello')",
         "import contextkit; contextkit.load({'policies': ['tool_results', 'sliding_window', "
-        "'cacheable_prefix', 'pin']}).thread('t').assemble('hello')",
+        "'pin', 'cacheable_prefix']}).thread('t').assemble('hello')",
         "import contextkit; contextkit.load({'backend': {'kind': 'openai', 'model': 'gpt-4.1'}})",
         "from contextkit import *",
     ],

@@ -18,6 +18,8 @@ SIMULATED = (
     "Simulated: input prices by the dated rules file shipped with contextkit, token counts by its "
     "counter; no provider was asked and this is no bill."
 )
+NOT_FOUND = "not in context"
+"""What the pocket model was trained to say where it finds nothing."""
 CLAIM = (
     "What is claimed is whether the evidence was in the call. The answers illustrate it: the model "
     "has 22 million parameters and gets some wrong with the evidence before it."
@@ -92,6 +94,8 @@ def side_text(side: Side) -> str:
     text = "in call" if side.has_evidence else "not in call"
     if side.answer is None:
         return text
+    if side.answer.lower().startswith(NOT_FOUND):
+        return f"{text}: says it is not there"
     verdict = "right" if side.is_right else "wrong"
     return f'{text}: "{one_line(side.answer, 40)}" {verdict}'
 

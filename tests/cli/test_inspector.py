@@ -35,7 +35,8 @@ def turns() -> list[Ledger]:
 
 def rendered(value: RenderableType, width: int, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
-    console = Console(file=io.TextIOWrapper(raw, encoding=encoding), width=width, markup=False)
+    stream = io.TextIOWrapper(raw, encoding=encoding, errors="replace")
+    console = Console(file=stream, width=width, markup=False)
     console.print(value)
     console.file.flush()
     return raw.getvalue().decode(encoding)
@@ -60,7 +61,40 @@ def test_every_width_and_encoding(turns: list[Ledger], width: int, encoding: str
         text = rendered(value, width, encoding)
         assert max(cell_len(line) for line in text.splitlines()) <= width
         assert "\x1b" not in text
-        assert "?" not in text.replace("? error bar", "") or encoding == "ascii"
+        assert ("S" * 2 in text or "H" * 2 in text) == (encoding == "ascii")
+
+
+def test_colour_only_where_it_is_wanted(
+    turns: list[Ledger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def coloured() -> str:
+        console = Console(file=io.StringIO(), force_terminal=True, width=80)
+        console.print(CallReport(turns[-1]))
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue()
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[36m" in coloured()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[36m" not in coloured()
+
+
+def test_a_progress_bar_waits_and_keeps_to_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextkit.cli import progress
+
+    def shown(patience_s: float, *, terminal: bool) -> bool:
+        monkeypatch.setattr(progress, "PATIENCE_S", patience_s)
+        stream = io.StringIO()
+        bar = progress.LateBar(Console(file=stream, force_terminal=terminal, width=60), "x", 3)
+        bar.advance()
+        bar.close()
+        return bool(stream.getvalue())
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert shown(0.0, terminal=True)
+    assert not shown(60.0, terminal=True)
+    assert not shown(0.0, terminal=False)
 
 
 def test_strangers_do_not_colour_the_terminal(turns: list[Ledger]) -> None:
