@@ -259,12 +259,24 @@ class Draft:
         policy: str,
         why: str,
         sticky: bool = False,
+        volatile: bool | None = None,
     ) -> Draft:
-        """Put new messages before entry `at` (or at the end)."""
+        """Put new messages before entry `at` (or at the end).
+
+        A transient item is `volatile` unless it is made the same way on every turn.
+        """
         if not messages:
             raise PolicyError(f"{policy}: insert needs messages")
         piece = Piece(
-            at, at, self._measure(messages), "insert", tuple(messages), section, False, policy, why
+            at,
+            at,
+            self._measure(messages),
+            "insert",
+            tuple(messages),
+            section,
+            policy=policy,
+            why=why,
+            volatile=not sticky if volatile is None else volatile,
         )
 
         def put(pieces: Sequence[Piece]) -> tuple[Piece, ...]:

@@ -33,6 +33,8 @@ class Piece:
     pinned: bool = False
     policy: str = "assembly"
     why: str = "fits the window"
+    volatile: bool = False
+    """Made for one call: what stands behind it is not expected to be repeated by the next."""
     detail: str = ""
     """Stays with the piece for the policy that made it (which entry a duplicate points to)."""
 
@@ -186,6 +188,8 @@ def dump(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
             row["shown"] = [to_json(message) for message in piece.shown]
         if piece.pinned:
             row["pinned"] = True
+        if piece.volatile:
+            row["volatile"] = True
         if piece.detail:
             row["detail"] = piece.detail
         rows.append(row)

@@ -62,15 +62,7 @@ def begin(
         protected=_protected(log),
     )
     if request >= 0:
-        guard = draft.protected[0]
-        draft = draft.keep(
-            guard.start,
-            guard.stop,
-            policy="assembly",
-            why=guard.why,
-            section="request",
-            sticky=False,
-        )
+        draft = _labelled(draft, draft.protected[0])
     return draft, turn
 
 
@@ -158,9 +150,22 @@ def _first_request(log: LogView) -> int:
     return -1
 
 
+def _labelled(draft: Draft, request: Protected) -> Draft:
+    """The current request as a section of its own; what stands in another form is left alone."""
+    for piece in draft.pieces:
+        low, high = max(piece.start, request.start), min(piece.stop, request.stop)
+        if piece.is_log and low < high:
+            draft = draft.keep(
+                low, high, policy="assembly", why=request.why, section="request", sticky=False
+            )
+    return draft
+
+
 def _protected(log: LogView) -> tuple[Protected, ...]:
     """The current request with its batch, and the newest batch: what the model is asked about."""
     newest = log.entry(log.stop - 1)
+    while newest.message.is_empty and newest.seq > 0:
+        newest = log.entry(newest.seq - 1)
     guards: list[Protected] = []
     if newest.request >= 0:
         entry = log.entry(newest.request)

@@ -54,6 +54,14 @@ def runs(pieces: Sequence[Piece]) -> list[Run]:
     return out
 
 
+def stable(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """The pieces before the first one that was made for its call only."""
+    for index, piece in enumerate(pieces):
+        if piece.volatile:
+            return pieces[:index]
+    return pieces
+
+
 def compare(
     earlier: Sequence[Run], later_pieces: Sequence[Piece], ranges: Ranges, zero: Measure
 ) -> Shared:

@@ -141,7 +141,7 @@ def _resettle(draft: Draft, item: _Item, strays: list[_Stray]) -> Draft:
 
 
 def _insert(draft: Draft, at: int, message: Message, why: str) -> Draft:
-    return draft.insert(at, (message,), section="history", policy=POLICY, why=why)
+    return draft.insert(at, (message,), section="history", policy=POLICY, why=why, volatile=False)
 
 
 def _answer(draft: Draft, at: int, call_id: str) -> Draft:

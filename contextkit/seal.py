@@ -25,8 +25,8 @@ class Sent:
 
     runs: tuple[Run, ...]
     """What it showed, as `prefix.runs` gives it."""
-    lasting: tuple[Run, ...]
-    """The part of it that was committed; what was made for that call only is not in it."""
+    stable: tuple[Run, ...]
+    """The part of it before the first item that was made for that call only."""
     tools_digest: str
     at: float
     """When it was recorded, seconds since the epoch."""
@@ -159,7 +159,8 @@ def _prefix(draft: Draft, turn: Turn, sent: Sent | None, tools_digest: str) -> P
     shared = compare(sent.runs, draft.pieces, draft.log, zero)
     total = frame + sum(counter.tokens(piece.measure) for piece in draft.pieces)
     tokens = min(total, before, counter.tokens(shared.measure) + frame)
-    if shared.is_whole or compare(sent.lasting, draft.sticky, draft.log, zero).is_whole:
+    is_kept = shared.is_whole or tokens == before
+    if is_kept or compare(sent.stable, draft.pieces, draft.log, zero).is_whole:
         return Prefix(tokens, before)
     rewritten = total - tokens
     by = shared.piece

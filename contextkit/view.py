@@ -12,7 +12,7 @@ from contextkit import piece as pieces_of
 from contextkit.draft import LogView
 from contextkit.log import Entry
 from contextkit.piece import Piece
-from contextkit.prefix import runs
+from contextkit.prefix import runs, stable
 from contextkit.seal import Plan, Sent
 from contextkit.store import StoredView
 from contextkit.tokens import TokenCounter, add
@@ -33,16 +33,14 @@ def load(stored: StoredView, log: LogView, counter: TokenCounter) -> View:
     """The view that `following` stored, measured by `counter`."""
     body = json.loads(stored.body)
     pieces = _load_pieces(body["pieces"], log, counter)
-    lasting = runs(pieces)
     sent = body["sent"]
     rows = sent["pieces"]
-    shown = lasting if rows is None else runs(_load_pieces(rows, log, counter))
-    return View(
-        stored.version,
-        body["covered"],
-        pieces,
-        Sent(tuple(shown), tuple(lasting), sent["tools"], sent["at"]),
-    )
+    shown = pieces if rows is None else _load_pieces(rows, log, counter)
+    return View(stored.version, body["covered"], pieces, _sent(shown, sent["tools"], sent["at"]))
+
+
+def _sent(shown: Sequence[Piece], tools_digest: str, at: float) -> Sent:
+    return Sent(tuple(runs(shown)), tuple(runs(stable(shown))), tools_digest, at)
 
 
 def shown_ranges(stored: StoredView) -> list[tuple[int, int]]:
@@ -66,9 +64,8 @@ def following(view: View, plan: Plan, entries: Sequence[Entry]) -> tuple[View, s
         covered = plan.n_entries
         sticky = pieces_of.truncate(sticky, covered, draft.log)
         shown = pieces_of.truncate(shown, covered, draft.log)
-    lasting, sent_runs = runs(sticky), runs(shown)
-    sent = Sent(tuple(sent_runs), tuple(lasting), draft.tools_digest, time.time())
-    same = [run[:3] for run in lasting] == [run[:3] for run in sent_runs]
+    sent = _sent(shown, draft.tools_digest, time.time())
+    same = [run[:3] for run in runs(sticky)] == [run[:3] for run in sent.runs]
     body = {
         "covered": covered,
         "pieces": pieces_of.dump(sticky),

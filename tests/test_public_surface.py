@@ -94,7 +94,7 @@ def test_errors_are_one_tree() -> None:
 
 def test_unknown_name() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        _ = contextkit.nonsense  # type: ignore[attr-defined]
+        _ = contextkit.nonsense
 
 
 @pytest.mark.parametrize("method", METHODS)

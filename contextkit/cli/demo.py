@@ -60,7 +60,7 @@ def _part_two(console: Console, with_model: bool, n_facts: int | None) -> Questi
     console.print(Text(show.questions_title(found)))
     if found.why_no_model:
         console.print(Text(f"Evidence only: {found.why_no_model}", style="yellow"))
-    console.print(show.questions_table(found))
+    console.print(show.questions_grid(found))
     console.print(Text(show.questions_summary(found), style="bold"))
     console.print(Text(show.CLAIM, style="dim"))
     return found

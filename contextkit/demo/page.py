@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 
 from contextkit.demo import terminal as words
-from contextkit.demo.questions import Question, Questions, Side
+from contextkit.demo.questions import Questions
 from contextkit.demo.recorded import Recorded
 from contextkit.inspector import account
 from contextkit.inspector.overview import cost_of, totals_sentence
@@ -68,9 +68,8 @@ def _replay(recorded: Recorded) -> Iterable[str]:
 
 
 def _ways(recorded: Recorded) -> str:
-    heads = ("The same run", "Cost", "Input tokens", "Largest call", "Over the window", "Invalid")
     rows = [words.way_cells(way) for way in recorded.ways]
-    return _table("What the same run costs in other ways", heads, rows, marked=0)
+    return _table("What the same run costs in other ways", words.WAY_HEADS, rows, marked=0)
 
 
 def _table(
@@ -139,11 +138,5 @@ def _questions(found: Questions) -> Iterable[str]:
         yield f'<p class="note">Evidence only: {_text(found.why_no_model)}</p>'
     yield f"<p><b>{_text(words.questions_summary(found))}</b></p>"
     yield f'<p class="note">{_text(words.CLAIM)}</p>'
-    heads = ("Question", "True", "Truncation", "contextkit")
-    yield _table("Every question, none left out", heads, [_cells(row) for row in found.rows])
-
-
-def _cells(row: Question) -> tuple[str, ...]:
-    changed = " (changed later)" if row.was_changed else ""
-    sides: tuple[Side, Side] = (row.truncated, row.contextkit)
-    return (row.text + changed, row.expected, *(words.side_text(side) for side in sides))
+    rows = [words.question_cells(row) for row in found.rows]
+    yield _table("Every question, none left out", words.QUESTION_HEADS, rows)

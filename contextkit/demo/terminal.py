@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from contextkit.demo.questions import Questions, Side
+from contextkit.demo.questions import Question, Questions, Side
 from contextkit.demo.recorded import Recorded
 from contextkit.demo.ways import Way
-from contextkit.inspector.overview import Legend, totals_sentence
+from contextkit.inspector.overview import WIDE, Legend, totals_sentence
 from contextkit.inspector.words import clean, money, one_line
 
 SIMULATED = (
@@ -20,8 +22,11 @@ SIMULATED = (
 )
 NOT_FOUND = "not in context"
 """What the pocket model was trained to say where it finds nothing."""
+WAY_HEADS = ("the same run", "cost", "tokens", "largest", "over window", "invalid")
+QUESTION_HEADS = ("question", "true", "truncation", "contextkit")
 CLAIM = (
-    "What is claimed is whether the evidence was in the call. The answers illustrate it: the model "
+    "The dialogue is made up. contextkit keeps what the user marked with Remember: or Update: "
+    "(policy pin); truncation sends the newest messages that fit. What is claimed is whether the evidence was in the call. The answers illustrate it: the model "
     "has 22 million parameters and gets some wrong with the evidence before it."
 )
 
@@ -32,21 +37,47 @@ def replay_summary(recorded: Recorded) -> Iterator[RenderableType]:
     yield Legend(ledgers)
     yield Text(totals_sentence(ledgers))
     yield Text()
-    yield ways_table(recorded)
+    yield ways_grid(recorded)
     yield Text(way_notes(recorded), style="dim")
 
 
-def ways_table(recorded: Recorded) -> Table:
+@dataclass(frozen=True)
+class Grid:
+    """A table; on a narrow terminal one line a cell, each with the name of its column."""
+
+    heads: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    ratios: tuple[int, ...] = ()
+    """Shares of the width; without them cells beside the first are figures and stand right."""
+    marked: int | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.max_width < WIDE:
+            yield from self._stacked()
+        else:
+            yield self._table()
+
+    def _table(self) -> Table:
+        table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+        for index, head in enumerate(self.heads):
+            ratio = self.ratios[index] if self.ratios else None
+            justify: Literal["left", "right"] = "left" if ratio or not index else "right"
+            table.add_column(head, overflow="fold", ratio=ratio, justify=justify)
+        for index, row in enumerate(self.rows):
+            style = "bold" if index == self.marked else ""
+            table.add_row(*(Text(clean(cell), style=style) for cell in row))
+        return table
+
+    def _stacked(self) -> Iterator[Text]:
+        for row in self.rows:
+            yield Text(clean(row[0]), style="bold")
+            for head, cell in zip(self.heads[1:], row[1:], strict=True):
+                yield Text.assemble(f"  {head}: ", clean(cell))
+
+
+def ways_grid(recorded: Recorded) -> Grid:
     """contextkit and the other ways, one a line."""
-    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    table.add_column("the same run", overflow="fold")
-    for name in ("cost", "tokens", "largest", "over window", "invalid"):
-        table.add_column(name, justify="right")
-    for way in recorded.ways:
-        cells = way_cells(way)
-        style = "bold" if way is recorded.ways[0] else ""
-        table.add_row(*(Text(cell, style=style) for cell in cells))
-    return table
+    return Grid(WAY_HEADS, [way_cells(way) for way in recorded.ways], marked=0)
 
 
 def way_cells(way: Way) -> tuple[str, ...]:
@@ -71,22 +102,15 @@ def way_notes(recorded: Recorded) -> str:
     )
 
 
-def questions_table(found: Questions) -> Table:
+def questions_grid(found: Questions) -> Grid:
     """Every question with both ways."""
-    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    table.add_column("question", overflow="fold", ratio=3)
-    table.add_column("true", overflow="fold", ratio=2)
-    table.add_column("truncation", overflow="fold", ratio=3)
-    table.add_column("contextkit", overflow="fold", ratio=3)
-    for row in found.rows:
-        mark = " (changed)" if row.was_changed else ""
-        table.add_row(
-            Text(clean(row.text) + mark),
-            Text(clean(row.expected)),
-            Text(side_text(row.truncated), style=_style(row.truncated)),
-            Text(side_text(row.contextkit), style=_style(row.contextkit)),
-        )
-    return table
+    return Grid(QUESTION_HEADS, [question_cells(row) for row in found.rows], ratios=(3, 2, 3, 3))
+
+
+def question_cells(row: Question) -> tuple[str, ...]:
+    """Question, what is true, what became of it in both ways."""
+    changed = " (changed later)" if row.was_changed else ""
+    return row.text + changed, row.expected, side_text(row.truncated), side_text(row.contextkit)
 
 
 def side_text(side: Side) -> str:
@@ -98,10 +122,6 @@ def side_text(side: Side) -> str:
         return f"{text}: says it is not there"
     verdict = "right" if side.is_right else "wrong"
     return f'{text}: "{one_line(side.answer, 40)}" {verdict}'
-
-
-def _style(side: Side) -> str:
-    return "" if side.has_evidence else "dim"
 
 
 def questions_summary(found: Questions) -> str:

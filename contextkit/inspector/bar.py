@@ -28,7 +28,7 @@ _LOOKS = {
     "summaries": Look("▞", "m", "green"),
     "retrieved": Look("▜", "v", "bright_magenta"),
     "request": Look("▆", "R", "bright_white"),
-    UNCERTAIN: Look("░", "?", "dim"),
+    UNCERTAIN: Look("░", "~", "dim"),
     FREE: Look("·", ".", "dim"),
     RESERVE: Look("╌", "-", "dim"),
 }

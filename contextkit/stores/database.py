@@ -37,6 +37,7 @@ class Session:
         self.place = database.place
         self._opened, self._connection, self._database = opened, connection, database
         self._cursor: Any = connection.cursor()
+        self._is_broken = False
 
     def rows(self, statement: sa.ClauseElement | str, **values: Any) -> list[tuple[Any, ...]]:
         self._cursor.execute(self._opened.text(statement), values)
@@ -79,7 +80,7 @@ class Session:
 
     def close(self, *, reuse: bool) -> None:
         """Gives the connection back to the pool, or closes it where it is not to be used again."""
-        if reuse:
+        if reuse and not self._is_broken:
             self._cursor.close()
             self._connection.close()
         else:
@@ -89,7 +90,7 @@ class Session:
         try:
             self._connection.rollback()
         except self._opened.driver_error:
-            self._connection.invalidate()
+            self._is_broken = True
 
 
 class Database:

@@ -101,9 +101,11 @@ def _from_postgres(error: BaseException, sqlstate: str, place: Place) -> StoreEr
 
 
 def _read_only(error: BaseException, place: Place) -> StoreReadOnly:
+    on_disk = "the file, its -wal and -shm and its folder"
+    what = on_disk if place.url.get_backend_name() == "sqlite" else "the database"
     return StoreReadOnly(
-        f"{place}: the database takes no writes ({_first_line(error)}); make the file and its "
-        "folder writable for this user, or set another url"
+        f"{place}: the database takes no writes ({_first_line(error)}); make {what} writable for "
+        "this user, or set another url"
     )
 
 

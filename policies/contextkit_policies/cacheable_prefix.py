@@ -56,10 +56,7 @@ class CacheablePrefix(Policy):
 
 def _stable_end(draft: Draft) -> int:
     """One past the last entry before the first item that is made for this call only."""
-    lasting = {piece.handle for piece in draft.sticky}
     for piece in draft.pieces:
-        if piece.is_inserted and piece.handle not in lasting:
-            return piece.start
-        if piece.action == "move":
+        if piece.volatile:
             return piece.start
     return draft.log.stop

@@ -69,7 +69,7 @@ def check_unrun(block: Block) -> None:
     reason = block.words.removeprefix("no-run").removeprefix(":").strip()
     assert reason, f"{block}: say why it does not run, as in `python no-run: asks a provider`"
     tree = ast.parse(block.text)
-    imports = [s for s in tree.body if isinstance(s, ast.Import | ast.ImportFrom)]
+    imports: list[ast.stmt] = [s for s in tree.body if isinstance(s, ast.Import | ast.ImportFrom)]
     exec(compile(ast.Module(imports, []), str(block), "exec"), {})  # noqa: S102
 
 

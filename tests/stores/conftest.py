@@ -88,5 +88,10 @@ def _history(request: pytest.FixtureRequest, kind: str, folder: Path) -> SqlHist
     url: str = request.getfixturevalue("postgres_shared")
     server: Server = request.getfixturevalue("postgres")
     with server.connect("shared") as connection:
+        # A failed test may have left a transaction open, which would hold the tables for ever.
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = 'shared' AND pid <> pg_backend_pid()"
+        )
         connection.execute("TRUNCATE contextkit_threads, contextkit_state CASCADE")
     return SqlHistory(url=url)
