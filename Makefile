@@ -49,8 +49,11 @@ format: install
 docs: install
 	@$(BIN)/python docs/generate.py
 
-bench: install
-	@$(BIN)/python docs/bench/turn.py
+bench:
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet -c constraints.txt -e . \
+	  langchain-core agent-framework-core
+	@.venv-bench/bin/python docs/bench/turn.py --million
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

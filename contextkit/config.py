@@ -78,6 +78,9 @@ class Config(BaseModel):
     )
     vectors: VectorsSpec | None = Field(default=None, description="Where vectors are kept")
     policies: tuple[PolicySpec, ...] = Field(default=(), description="Applied in this order")
+    max_message_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=1024, description="Larger messages are refused"
+    )
     cache_rules: str | None = Field(
         default=None,
         description="Path of a YAML file whose rows come before the shipped cache rules",

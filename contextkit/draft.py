@@ -162,6 +162,7 @@ class Draft:
         sticky: bool = True,
     ) -> Draft:
         """Show a range as it was said (again), in another section or pinned."""
+        self._reasoned(policy, why)
         span = self.log.span
 
         def change(piece: Piece) -> Piece:
@@ -190,6 +191,7 @@ class Draft:
         even_protected: bool = False,
     ) -> Draft:
         """Leave a range out. Raises `PolicyError` for what is pinned or protected."""
+        self._reasoned(policy, why)
         if not even_protected:
             self._refuse(start, stop, policy)
         zero = self.counter.zero
@@ -220,6 +222,7 @@ class Draft:
 
         `even_protected` is for a shorter form of a batch's results, never of the request itself.
         """
+        self._reasoned(policy, why)
         if not messages:
             raise PolicyError(f"{policy}: replace needs messages; use drop to show nothing")
         if not even_protected:
@@ -265,6 +268,7 @@ class Draft:
 
         A transient item is `volatile` unless it is made the same way on every turn.
         """
+        self._reasoned(policy, why)
         if not messages:
             raise PolicyError(f"{policy}: insert needs messages")
         piece = Piece(
@@ -281,7 +285,7 @@ class Draft:
 
         def put(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
             halves = split(pieces, at, self.log)
-            index = next((i for i, p in enumerate(halves) if p.start >= at), len(halves))
+            index = next((i for i, p in enumerate(halves) if _is_behind(p, at)), len(halves))
             return (*halves[:index], piece, *halves[index:])
 
         return self._put(put, sticky)
@@ -290,12 +294,15 @@ class Draft:
         self, start: int, stop: int, *, to: int, policy: str, why: str, sticky: bool = False
     ) -> Draft:
         """Show a range before entry `to` instead of in its own place."""
+        self._reasoned(policy, why)
 
         def put(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
             taken: list[Piece] = []
 
             def take(piece: Piece) -> None:
-                taken.append(replace(piece, action="move", policy=policy, why=why))
+                taken.append(
+                    replace(piece, action="move", policy=policy, why=why, volatile=not sticky)
+                )
 
             rest = split(edit(pieces, start, stop, self.log, take), to, self.log)
             index = next((i for i, p in enumerate(rest) if p.start >= to), len(rest))
@@ -318,6 +325,10 @@ class Draft:
         return replace(self, cache_points=points)
 
     # -- inner ---------------------------------------------------------------------------------
+
+    def _reasoned(self, policy: str, why: str) -> None:
+        if not policy or not why:
+            raise PolicyError("an edit needs a policy and a reason: give both policy and why")
 
     def _measure(self, messages: Sequence[Message]) -> Measure:
         total = self.counter.zero
@@ -354,6 +365,11 @@ class Draft:
     def _put(self, put: Callable[[Sequence[Piece]], tuple[Piece, ...]], sticky: bool) -> Draft:
         kept = put(self.sticky) if sticky else self.sticky
         return replace(self, pieces=put(self.pieces), sticky=kept)
+
+
+def _is_behind(piece: Piece, at: int) -> bool:
+    """Whether a new item at `at` stands before this piece; items at one place keep their order."""
+    return piece.start > at or (piece.start == at and not piece.is_inserted)
 
 
 def leading_system(log: LogView) -> int:

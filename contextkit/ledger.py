@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from contextkit.errors import UnknownHandle
-from contextkit.piece import Action, parse_handle
+from contextkit.piece import Action, entry_handle, parse_handle
 from contextkit.usage import Usage
 
 
@@ -174,6 +174,12 @@ class Ledger:
         """The same ledger after the call was answered."""
         return replace(self, turn=turn, usage=usage, cost_usd=cost_usd)
 
+    def renumbered(self, start: int, by: int) -> Ledger:
+        """The same ledger where entries from `start` on were stored `by` places further on."""
+        note = f"another writer appended first: what was to be m{start} is m{start + by}"
+        moved = tuple(d if d.start < start else _shifted(d, by) for d in self.decisions)
+        return replace(self, decisions=moved, notes=(*self.notes, note))
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values; sections and the limit are written out."""
         out = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -196,3 +202,11 @@ class Ledger:
         rest["notes"] = tuple(rest["notes"])
         rest["usage"] = Usage(**rest["usage"]) if rest["usage"] else None
         return cls(**rest)
+
+
+def _shifted(decision: Decision, by: int) -> Decision:
+    start, stop = decision.start + by, decision.stop + by
+    if start == stop:
+        return decision._replace(start=start, stop=stop)
+    handle = entry_handle(start, stop)
+    return decision._replace(start=start, stop=stop, piece=handle, handle=handle)

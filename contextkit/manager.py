@@ -21,14 +21,13 @@ from contextkit.tokens import Measure
 from contextkit.tools import Tool
 from contextkit.usage import Usage
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-
 
 class ContextManager:
     """Opens threads whose calls fit the budget of one backend under one list of policies.
 
-    Every argument may be left out; `contextkit.load` builds one from YAML. Use as a context manager,
-    or call `close`, to give back the store's files and connections.
+    Every argument may be left out and takes what the YAML field of its name takes, `rest` included
+    (`cache_rules`, `max_message_bytes`). Use as a context manager, or call `close`, to give back the
+    store's files and connections.
     """
 
     def __init__(
@@ -39,8 +38,7 @@ class ContextManager:
         history: HistoryStore | str | Mapping[str, Any] = "memory",
         vectors: Any = None,
         policies: Sequence[Policy | str | Mapping[str, Any]] = (),
-        cache_rules: str | None = None,
-        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        **rest: Any,
     ) -> None:
         config = read(
             {
@@ -49,26 +47,26 @@ class ContextManager:
                 "history": history,
                 "vectors": vectors,
                 "policies": list(policies),
-                "cache_rules": cache_rules,
+                **rest,
             }
         )
-        self._set_up(config, max_message_bytes)
+        self._set_up(config)
 
     @classmethod
     def from_config(cls, config: Config) -> ContextManager:
         """The manager that a validated configuration describes."""
         manager = cls.__new__(cls)
-        manager._set_up(config, MAX_MESSAGE_BYTES)
+        manager._set_up(config)
         return manager
 
-    def _set_up(self, config: Config, max_message_bytes: int) -> None:
+    def _set_up(self, config: Config) -> None:
         check_order(config.policies)
         self.config = config
         self.backend: Backend = config.backend
         self.history: HistoryStore = config.history
         self.policies: tuple[Policy, ...] = config.policies
         self.budget = config.budget
-        self.max_message_bytes = max_message_bytes
+        self.max_message_bytes = config.max_message_bytes
         self.counter = self.backend.counter
         capabilities = self.backend.capabilities
         self.window, self.reply_reserve = self.budget.resolve(capabilities.context_window)

@@ -108,31 +108,42 @@ def _fitted(policies: Sequence[Policy], draft: Draft, turn: Turn, repairing: boo
     limit = draft.limit_tokens
     done = draft
     for _ in range(ATTEMPTS):
-        done = _run(policies, replace(draft, limit_tokens=limit), turn, repairing)
+        done, lowest = _run(policies, replace(draft, limit_tokens=limit), turn, repairing)
         over = done.upper_tokens - draft.limit_tokens
         if over <= 0 or limit <= over:
             break
-        limit -= over
+        limit = min(limit, lowest) - over
     return replace(done, limit_tokens=draft.limit_tokens)
 
 
-def _run(policies: Sequence[Policy], draft: Draft, turn: Turn, repairing: bool) -> Draft:
+def _run(
+    policies: Sequence[Policy], draft: Draft, turn: Turn, repairing: bool
+) -> tuple[Draft, int]:
+    """The draft after all, and the fewest tokens it had on the way: what came on top was added late."""
+    lowest = draft.upper_tokens
     for index, policy in enumerate(policies):
         if repairing and policy.stage is Stage.ARRANGE:
             draft, repairing = repair(draft), False
         draft = _apply(policy, index, draft, turn)
-    return repair(draft) if repairing else draft
+        lowest = min(lowest, draft.upper_tokens)
+    return repair(draft) if repairing else draft, lowest
 
 
 def _apply(policy: Policy, index: int, draft: Draft, turn: Turn) -> Draft:
     try:
-        return policy.apply(draft, turn)
+        changed = policy.apply(draft, turn)
     except ContextKitError:
         raise
     except Exception as error:
         raise PolicyError(
             f"policies.{index} ({policy.kind}) failed: {type(error).__name__}: {error}"
         ) from error
+    if policy.stage is Stage.ARRANGE and changed.measure != draft.measure:
+        raise PolicyError(
+            f"policies.{index} ({policy.kind}) only arranges, but changed what is said; its stage "
+            "must be gather or shrink for that"
+        )
+    return changed
 
 
 def _is_pending(draft: Draft) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from contextkit.backend import Reply
-from contextkit.dialects import anthropic, openai, responses
+from contextkit.dialects import anthropic, openai, parse_message, responses
 from contextkit.dialects.streams import (
     AnthropicCollector,
     ChatCollector,
@@ -35,6 +35,28 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in cast("list[Any]", value)]
     return value
+
+
+def reply_of(value: Any) -> Reply:
+    """A reply from what a caller holds: a provider's whole response, or only its message.
+
+    Takes SDK objects and dictionaries of Chat Completions, Responses and Anthropic Messages; from a
+    whole response its usage is read too.
+    """
+    if isinstance(value, Reply):
+        return value
+    if isinstance(value, Message):
+        return Reply(value)
+    wire = plain(value)
+    if isinstance(wire, Mapping):
+        response = cast("Wire", wire)
+        if "choices" in response:
+            return chat_reply(response)
+        if "output" in response and "role" not in response:
+            return responses_reply(response)
+        if response.get("type") == "message" and "usage" in response:
+            return anthropic_reply(response)
+    return Reply(parse_message(wire))
 
 
 def chat_reply(completion: Wire) -> Reply:

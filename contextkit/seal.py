@@ -12,8 +12,8 @@ from contextkit.call import CachePoint, Call
 from contextkit.draft import Draft
 from contextkit.errors import BudgetExceeded, InvalidMessage, PolicyError
 from contextkit.ledger import CacheForecast, Decision, Ledger, Prefix
-from contextkit.messages import Message
-from contextkit.piece import Piece
+from contextkit.messages import Message, ToolResultPart
+from contextkit.piece import Piece, split
 from contextkit.policy import Turn
 from contextkit.prefix import Run, compare
 from contextkit.tokens import Measure, add
@@ -101,13 +101,15 @@ def seal(
         raise InvalidMessage(
             f"thread {turn.thread!r} has nothing to say: its messages are empty; give an input"
         )
+    _check_request(draft, turn.request)
     if draft.faults:
         raise PolicyError(f"the policies left an invalid call: {'; '.join(draft.faults[:3])}")
     messages = draft.messages
     tools_digest = draft.tools_digest
     prefix = _prefix(draft, turn, sent, tools_digest)
     points = _cache_points(draft)
-    ledger = _ledger(draft, turn, prefix, _forecast(draft, turn, prefix, points, gap_s))
+    n_entries = plan.n_entries if plan else draft.log.stop
+    ledger = _ledger(draft, turn, n_entries, prefix, _forecast(draft, turn, prefix, points, gap_s))
     return Call(
         messages=messages,
         tools=draft.tools,
@@ -119,6 +121,21 @@ def seal(
         ledger=ledger,
         plan=plan,
     )
+
+
+def _check_request(draft: Draft, request: int) -> None:
+    """The words of the current request stand in the call, whatever form its tool results took."""
+    if request < 0:
+        return
+    message = draft.log.entry(request).message
+    words = [part for part in message.parts if not isinstance(part, ToolResultPart)]
+    piece = next((p for p in draft.pieces if p.start <= request < p.stop), None)
+    if piece is not None and piece.is_log:
+        return
+    shown = [part for m in (piece.shown or () if piece else ()) for part in m.parts]
+    if any(part not in shown for part in words):
+        by = piece.policy if piece else "a policy"
+        raise PolicyError(f"{by} changed the current request m{request}, which must stay as it is")
 
 
 def _fingerprint(tools_digest: str, messages: Sequence[Message]) -> str:
@@ -228,9 +245,12 @@ def _cached_tokens(draft: Draft, total: int) -> int:
     return total - draft.counter.tokens(behind)
 
 
-def _ledger(draft: Draft, turn: Turn, prefix: Prefix, forecast: CacheForecast) -> Ledger:
+def _ledger(
+    draft: Draft, turn: Turn, n_entries: int, prefix: Prefix, forecast: CacheForecast
+) -> Ledger:
+    """The account; what was stored before and what this turn brings are never one decision."""
     counter = draft.counter
-    decisions = tuple(_decision(draft, piece) for piece in draft.pieces)
+    decisions = tuple(_decision(draft, p) for p in split(draft.pieces, n_entries, draft.log))
     frame = counter.tokens(draft.frame)
     tokens = frame + sum(d.tokens_after for d in decisions)
     return Ledger(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from contextkit import view as views
 from contextkit.backend import Reply, ReplyChunk
 from contextkit.call import Call
-from contextkit.dialects import parse_message, parse_messages, parse_tools
+from contextkit.dialects import parse_messages, parse_tools
 from contextkit.errors import (
     ContextKitError,
     ContextOverflow,
@@ -28,6 +28,7 @@ from contextkit.messages import Message
 from contextkit.piece import entry_handle, parse_handle
 from contextkit.pipeline import begin, run
 from contextkit.reader import TurnLog
+from contextkit.replies import reply_of
 from contextkit.seal import Plan, seal
 from contextkit.store import StoredView, ThreadRecord
 from contextkit.thread_log import ThreadLog
@@ -170,9 +171,10 @@ class Thread:
     def record(self, call: Call, reply: Reply | Message | Any) -> Ledger:
         """Append the call's input and the reply, commit its sticky edits, close its ledger.
 
-        For callers who send the call themselves. One transaction: all of it is stored or nothing.
+        For callers who send the call themselves: `reply` may be a `Reply`, a message, or the whole
+        response of a provider's SDK. One transaction: all of it is stored or nothing.
         """
-        answer = reply if isinstance(reply, Reply) else Reply(parse_message(reply))
+        answer = reply_of(reply)
         plan: Plan | None = call.plan
         if plan is None or plan.thread is not self:
             raise ContextKitError(
@@ -282,17 +284,20 @@ class Thread:
         measures = [*(entry.measure for entry in new), manager.counter.measure(reply.message)]
         self._learn(plan, reply)
         ledger = call.ledger.closed(0, reply.usage, manager.cost_of(reply.usage))
-        turn = json.dumps(ledger.to_dict())
 
-        def store(entries: list[Entry]) -> tuple[View, int]:
+        def store(entries: list[Entry]) -> tuple[View, Ledger]:
             view, body = log.view, None
+            by = entries[0].seq - plan.n_entries
+            account = ledger.renumbered(plan.n_entries, by) if by else ledger
+            turn = json.dumps(account.to_dict())
             if plan.base_version == view.version:
                 view, body = views.following(view, plan, entries)
             stored = None if body is None else StoredView(view.version, body)
-            return view, log.store.commit(self.record_, entries=entries, view=stored, turn=turn)
+            number = log.store.commit(self.record_, entries=entries, view=stored, turn=turn)
+            return view, replace(account, turn=number)
 
-        _, (log.view, number) = log.write(messages, measures, store)
-        return replace(ledger, turn=number)
+        _, (log.view, account) = log.write(messages, measures, store)
+        return account
 
     def _learn(self, plan: Plan, reply: Reply) -> None:
         counter = self.manager.counter

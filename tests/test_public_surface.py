@@ -58,7 +58,7 @@ DRAFT = {
     "keep": "start stop policy why section pinned sticky",
     "drop": "start stop policy why sticky even_protected",
     "replace": "start stop messages policy why section detail sticky even_protected",
-    "insert": "at messages section policy why sticky",
+    "insert": "at messages section policy why sticky volatile",
     "move": "start stop to policy why sticky",
 }
 FIELDS = {

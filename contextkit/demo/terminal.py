@@ -26,8 +26,9 @@ WAY_HEADS = ("the same run", "cost", "tokens", "largest", "over window", "invali
 QUESTION_HEADS = ("question", "true", "truncation", "contextkit")
 CLAIM = (
     "The dialogue is made up. contextkit keeps what the user marked with Remember: or Update: "
-    "(policy pin); truncation sends the newest messages that fit. What is claimed is whether the evidence was in the call. The answers illustrate it: the model "
-    "has 22 million parameters and gets some wrong with the evidence before it."
+    "(policy pin); truncation sends the newest messages that fit. What is claimed is whether the "
+    "evidence was in the call. The answers illustrate it: the model has 22 million parameters and "
+    "gets some wrong with the evidence before it."
 )
 
 

@@ -34,6 +34,7 @@ class Session:
         self, opened: Opened, connection: PoolProxiedConnection, database: Database
     ) -> None:
         self.conflict = opened.conflict
+        self.is_sqlite = opened.is_sqlite
         self.place = database.place
         self._opened, self._connection, self._database = opened, connection, database
         self._cursor: Any = connection.cursor()

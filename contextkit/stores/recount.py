@@ -48,7 +48,7 @@ def _stage(session: Session, entries: Iterator[Entry]) -> int:
 
 
 def _swap(session: Session, thread: ThreadRecord, counter: str, n_staged: int) -> None:
-    _, n_entries, _ = load_head(session, thread, statements.HEAD_TO_RECOUNT)
+    _, n_entries, _ = load_head(session, thread, lock=True)
     if n_entries != n_staged:
         raise seq_taken(thread, n_staged, n_entries)
     key = {"thread": thread.id, "tenant": key_of(thread.tenant)}

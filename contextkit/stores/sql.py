@@ -95,7 +95,7 @@ class SqlHistory(BaseModel):
 
     def head(self, thread: ThreadRecord) -> Head:
         with self._database.session() as session:
-            _, n_entries, version = load_head(session, thread, statements.HEAD)
+            _, n_entries, version = load_head(session, thread, lock=False)
         return Head(n_entries, version)
 
     def entries(self, thread: ThreadRecord, start: int, stop: int) -> list[Entry]:
@@ -127,7 +127,7 @@ class SqlHistory(BaseModel):
         if not entries:
             return
         with self._database.transaction() as session:
-            insert_entries(session, thread, entries, statements.HEAD_TO_APPEND)
+            insert_entries(session, thread, entries)
 
     def view(self, thread: ThreadRecord) -> StoredView | None:
         with self._database.session() as session:
@@ -143,7 +143,7 @@ class SqlHistory(BaseModel):
         turn: str | None,
     ) -> int:
         with self._database.transaction() as session:
-            n_entries, version = insert_entries(session, thread, entries, statements.HEAD_TO_COMMIT)
+            n_entries, version = insert_entries(session, thread, entries)
             if view is not None:
                 swap_view(session, thread, view, version)
             return 0 if turn is None else add_turn(session, thread, turn, n_entries)
@@ -156,7 +156,7 @@ class SqlHistory(BaseModel):
     def fork(self, thread: ThreadRecord, name: str, *, at: int) -> ThreadRecord:
         check_names(thread=name)
         with self._database.transaction() as session:
-            counter, n_entries, _ = load_head(session, thread, statements.HEAD_TO_APPEND)
+            counter, n_entries, _ = load_head(session, thread, lock=True)
             check_fork_point(thread, at, n_entries)
             record = ThreadRecord(0, thread.tenant, name, counter, parent=thread.id, forked_at=at)
             fork = find_thread(session, thread.tenant, name)

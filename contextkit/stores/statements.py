@@ -41,16 +41,10 @@ _version = func.coalesce(
 _mine = (threads.c.id == _thread, threads.c.tenant_key == _tenant)
 _own = select(threads.c.id).where(*_mine).scalar_subquery()
 """The thread, where it is the tenant's: a thread id alone opens nothing."""
-_HEAD = select(threads.c.counter, _n_entries, _version).where(*_mine)
-
-HEAD = _HEAD
+HEAD = select(threads.c.counter, _n_entries, _version).where(*_mine)
 """counter, number of entries, version of the view."""
-HEAD_TO_APPEND = _HEAD.with_for_update(read=True, key_share=True, of=threads)
-"""The same, and the thread cannot be recounted until the transaction ends."""
-HEAD_TO_COMMIT = _HEAD.with_for_update(key_share=True, of=threads)
-"""The same, and no other turn can be committed until the transaction ends."""
-HEAD_TO_RECOUNT = _HEAD.with_for_update(of=threads)
-"""The same, and nothing can be appended until the transaction ends."""
+LOCK_THREAD = select(threads.c.id).where(*_mine).with_for_update(key_share=True)
+"""PostgreSQL: the writers of one thread queue at its row, and what they read next is exact."""
 
 FIND_THREAD = select(*_THREAD_COLUMNS).where(
     threads.c.tenant_key == _tenant, threads.c.name_key == bindparam("name", type_=sa.LargeBinary)
@@ -112,7 +106,7 @@ VIEW = select(views.c.version, views.c.body).where(views.c.thread_id == _own)
 ADD_VIEW = views.insert()
 SWAP_VIEW = (
     views.update()
-    .where(views.c.thread_id == _own, views.c.version == bindparam("old", type_=sa.Integer))
+    .where(views.c.thread_id == _own)
     .values(version=bindparam("new", type_=sa.Integer), body=bindparam("text", type_=sa.Text))
 )
 
@@ -163,7 +157,7 @@ SHARING_FORKS = (
     select(threads.c.id)
     .where(threads.c.parent == _thread, threads.c.forked_at > _ZERO)
     .order_by(threads.c.id)
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 _shared_until = select(threads.c.forked_at).where(*_mine).scalar_subquery()
 COPY_SHARED = entries.insert().from_select(

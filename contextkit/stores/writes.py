@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import sqlalchemy as sa
-
 from contextkit.log import Entry
 from contextkit.store import StoredView, ThreadRecord
 from contextkit.stores import statements
@@ -39,11 +37,16 @@ def add_thread(session: Session, record: ThreadRecord) -> bool:
     return True
 
 
-def load_head(
-    session: Session, thread: ThreadRecord, statement: sa.ClauseElement
-) -> tuple[str, int, int]:
-    """Counter, number of entries and view version; raises `StoreError` for an unknown thread."""
-    rows = session.rows(statement, thread=thread.id, tenant=key_of(thread.tenant))
+def load_head(session: Session, thread: ThreadRecord, *, lock: bool) -> tuple[str, int, int]:
+    """Counter, number of entries and view version; raises `StoreError` for an unknown thread.
+
+    With `lock` they stay so until the transaction ends: on PostgreSQL by a lock on the thread's row,
+    on SQLite because a transaction is alone with the database anyway.
+    """
+    key = {"thread": thread.id, "tenant": key_of(thread.tenant)}
+    if lock and not session.is_sqlite:
+        session.rows(statements.LOCK_THREAD, **key)
+    rows = session.rows(statements.HEAD, **key)
     if not rows:
         raise unknown_thread(thread, str(session.place))
     counter, n_entries, version = rows[0]
@@ -51,10 +54,10 @@ def load_head(
 
 
 def insert_entries(
-    session: Session, thread: ThreadRecord, entries: Sequence[Entry], lock: sa.ClauseElement
+    session: Session, thread: ThreadRecord, entries: Sequence[Entry]
 ) -> tuple[int, int]:
     """Number of entries afterwards and view version; raises `SeqTaken`."""
-    counter, n_entries, version = load_head(session, thread, lock)
+    counter, n_entries, version = load_head(session, thread, lock=True)
     check_counter(thread, counter)
     if not entries:
         return n_entries, version
@@ -68,21 +71,15 @@ def insert_entries(
 
 
 def swap_view(session: Session, thread: ThreadRecord, view: StoredView, stored: int) -> None:
-    """Raises `ViewConflict` where `view` does not follow the stored version."""
+    """Raises `ViewConflict` where `view` does not follow `stored`, the version under the lock."""
     if view.version != stored + 1:
         raise view_conflict(thread, view.version, stored)
-    values = {"version": view.version, "body": view.body}
     if stored == 0:
-        try:
-            session.change(statements.ADD_VIEW, thread_id=thread.id, **values)
-        except session.conflict as error:
-            raise view_conflict(thread, view.version, 1) from error
-        return
-    key = {"thread": thread.id, "tenant": key_of(thread.tenant)}
-    if not session.change(
-        statements.SWAP_VIEW, **key, old=stored, new=view.version, text=view.body
-    ):
-        raise view_conflict(thread, view.version, view.version)
+        values = {"thread_id": thread.id, "version": view.version, "body": view.body}
+        session.change(statements.ADD_VIEW, **values)
+    else:
+        key = {"thread": thread.id, "tenant": key_of(thread.tenant)}
+        session.change(statements.SWAP_VIEW, **key, new=view.version, text=view.body)
 
 
 def add_turn(session: Session, thread: ThreadRecord, body: str, n_entries: int) -> int:

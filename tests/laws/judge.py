@@ -388,19 +388,10 @@ def check_shown(call: Call, log: Sequence[Message]) -> None:
 # -- across calls --------------------------------------------------------------------------------
 
 
-def stable_messages(call: Call) -> int:
-    """How many messages stand before the first item that is made for one call."""
-    count = 0
-    for decision in call.ledger.decisions:
-        if decision.start == decision.stop or decision.action == "move":
-            return count
-        if decision.action == "keep":
-            count += decision.stop - decision.start
-        elif decision.action == "replace":
-            if decision.policy == "repair":
-                return count
-            count += 1
-    return count
+def kept_entries(call: Call) -> list[int]:
+    """The log entries that a call shows as they were said."""
+    kept = (d for d in call.ledger.decisions if d.action == "keep")
+    return [seq for d in kept for seq in range(d.start, d.stop)]
 
 
 def check_prefix(earlier: Call | None, later: Call) -> None:
@@ -409,30 +400,29 @@ def check_prefix(earlier: Call | None, later: Call) -> None:
     if earlier is None:
         need(not prefix.moved and not prefix.shared_tokens, "6 prefix", f"no call before: {prefix}")
         return
-    was, now = [[canonical(m) for m in c.messages] for c in (earlier, later)]
+    was, now = [[canonical(m) for m in c.messages if not m.is_empty] for c in (earlier, later)]
     shared = 0
     while shared < min(len(was), len(now)) and was[shared] == now[shared]:
         shared += 1
     if prefix.moved:
         need(prefix.policy and prefix.why, "6 prefix", f"moved without a reason: {prefix}")
-        costs = any(not m.is_empty for m in later.messages[shared:])
-        need(prefix.rewritten_tokens > 0 or not costs, "6 prefix", f"no cost: {prefix}")
-        if earlier.tools == later.tools and len(set(was)) == len(was):
+        need(prefix.rewritten_tokens > 0 or shared == len(now), "6 prefix", f"no cost: {prefix}")
+        before, after = kept_entries(earlier), kept_entries(later)
+        if earlier.tools == later.tools and before == after[: len(before)]:
             need(shared < len(was), "6 prefix", f"says it moved, it did not: {prefix}")
-    elif shared < len(was):
-        stable = min(stable_messages(earlier), stable_messages(later))
-        need(shared >= stable, "6 prefix", f"moved at message {shared} of {len(was)} in silence")
+    else:
+        need(shared == len(was), "6 prefix", f"moved at message {shared} of {len(was)} in silence")
     need(prefix.shared_tokens <= later.input_tokens, "6 shared", prefix)
     if later.ledger.exact and earlier.tools == later.tools and not later.tools:
-        part = later.messages[:shared]
+        part = [m for m in later.messages if not m.is_empty][:shared]
         most = REPLY + count_most(part) + 60 * bool(part)
         need(prefix.shared_tokens <= most, "6 shared", f"{prefix} claims more than {most}")
         if all(_is_plain_message(m) for m in later.messages):
             exact = REPLY + sum(4 + n_tokens(m.text) for m in part if m.text.strip())
             need(prefix.shared_tokens == exact, "6 shared", f"{prefix}, is {exact}")
-    before, after = _flat(earlier), _flat(later)
     if shared == len(was):
-        need(after[: len(before) - 1] == before[:-1], "6 wire", "equal messages, other bytes")
+        first, then = _flat(earlier), _flat(later)
+        need(then[: len(first) - 1] == first[:-1], "6 wire", "equal messages, other bytes")
 
 
 def _flat(call: Call) -> list[str]:

@@ -46,7 +46,7 @@ def test_many_drawn_conversations(stack: Stack, record_property: Note) -> None:
         counts.update(judge_cell(stack, conversation, budget, backend, mode))
 
     judged()
-    record_property("laws", (stack.name, counts))
+    record_property("laws", (stack.name, dict(counts)))
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=QUIET, derandomize=True)

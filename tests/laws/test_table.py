@@ -45,7 +45,7 @@ def test_recorded_conversations_at_every_budget(stack: Stack, record_property: N
         conversation = for_budget(runs[place % len(runs)], budget)[:28]
         backend = list(BACKENDS)[place // 2 % 2]
         counts += judge_cell(stack, conversation, budget, backend, MODES[place % len(MODES)])
-    record_property("laws", (stack.name, counts))
+    record_property("laws", (stack.name, dict(counts)))
     assert counts["ok"] + counts["moved"] > 0
 
 
@@ -64,4 +64,4 @@ def test_the_whole_table(stack: Stack, name: str, record_property: Note) -> None
                 conversation = for_budget(runs[place % len(runs)], budget)
                 mode = MODES[place % len(MODES)]
                 counts += judge_cell(stack, conversation, budget, backend, mode)
-    record_property("laws", (stack.name, counts))
+    record_property("laws", (stack.name, dict(counts)))

@@ -34,7 +34,7 @@ class Server:
         if self._as_user:
             os.chown(self.folder, self._as_user["user"], self._as_user["group"])
         settings = ["-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
-        command = [binaries / "initdb", "-D", self.folder / "data", *settings]
+        command = [str(binaries / "initdb"), "-D", f"{self.folder}/data", *settings]
         subprocess.run(
             command, check=True, capture_output=True, cwd=self.folder, timeout=120, **self._as_user
         )
@@ -49,14 +49,15 @@ class Server:
     def create(self, database: str) -> str:
         """The url of a new, empty database."""
         with self.connect() as connection:
-            connection.execute(f'CREATE DATABASE "{database}"')  # type: ignore[call-overload]
+            connection.execute(f'CREATE DATABASE "{database}"')
         return self.url(database)
 
     def start(self) -> None:
-        options = ["-k", self.folder, "-c", "listen_addresses=", "-c", "logging_collector=off"]
+        binary, data = str(self._binaries / "postgres"), f"{self.folder}/data"
+        command = [binary, "-D", data, "-k", str(self.folder), "-c", "listen_addresses="]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", self.folder / "data", *options],
+                command,
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
