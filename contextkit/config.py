@@ -215,8 +215,8 @@ def schema() -> dict[str, Any]:
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "contextkit",
         **top,
+        "title": "contextkit",
         "$defs": definitions,
     }
 

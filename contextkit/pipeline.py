@@ -29,7 +29,7 @@ def begin(
     log: LogView,
     view: View,
     tools: tuple[Tool, ...],
-    shrink: float,
+    limit_tokens: int | None,
 ) -> tuple[Draft, Turn]:
     """The draft that no policy has seen, and what the policies may know about the turn."""
     manager = thread.manager
@@ -58,7 +58,7 @@ def begin(
         sticky=table,
         tools=tools,
         frame=manager.frame(tools),
-        limit_tokens=int((window - reserve) * shrink),
+        limit_tokens=window - reserve if limit_tokens is None else limit_tokens,
         protected=_protected(log),
     )
     if request >= 0:

@@ -84,8 +84,9 @@ def _pair(items: list[_Item]) -> tuple[list[_Batch], list[_Stray]]:
             if current is None or current.has_results:
                 current = _Batch(item.stop)
                 batches.append(current)
-            current.waiting.extend(call.id for call in message.tool_calls)
-            current.stop = item.stop
+            if message.tool_calls:
+                current.waiting.extend(call.id for call in message.tool_calls)
+                current.stop = item.stop
             continue
         for result in message.tool_results:
             if current is not None and result.call_id in current.waiting:

@@ -32,15 +32,16 @@ class Sent:
     """When it was recorded, seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Plan:
-    """What recording a sealed call commits."""
+    """What recording a sealed call commits, once."""
 
     thread: Any
     draft: Draft
     base_version: int
     n_entries: int
     """Entries in the log when the draft was made; the input follows them."""
+    is_recorded: bool = False
 
 
 def check_budget(draft: Draft) -> None:

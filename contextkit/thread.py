@@ -49,7 +49,6 @@ class Thread:
         self.record_ = record
         self._lock = RLock()
         self._log = ThreadLog(manager.history, record, manager.counter)
-        self._last_plan: Plan | None = None
 
     @property
     def name(self) -> str:
@@ -101,9 +100,11 @@ class Thread:
             self._log.refresh()
             span = parse_handle(handle)
             if span is None or span[1] > self._log.n_entries:
+                newest = self._log.n_entries - 1
+                reach = f"goes up to m{newest}" if newest >= 0 else "is empty"
                 raise UnknownHandle(
                     f"{handle!r} names nothing in thread {self.name!r}; handles look like m17 or "
-                    f"m3-17 and this thread goes up to m{self._log.n_entries - 1}"
+                    f"m3-17 and this thread {reach}"
                 )
             entries = self.manager.history.entries(self.record_, *span)
             return Expansion(handle, [entry.message for entry in entries])
@@ -133,7 +134,7 @@ class Thread:
         Without an input the log itself asks (in a tool loop, after the results were appended).
         Raises `BudgetExceeded` naming what does not fit, `InvalidMessage` for an input that is none.
         """
-        return self._assemble(input, tools, shrink=1.0)
+        return self._assemble(input, tools, None)
 
     def respond(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Reply:
         """Assemble, send, append what was asked and answered, close the ledger.
@@ -175,16 +176,20 @@ class Thread:
         response of a provider's SDK. One transaction: all of it is stored or nothing.
         """
         answer = reply_of(reply)
+        if answer.message.role != "assistant":
+            raise InvalidMessage(
+                f"reply.role: {answer.message.role!r}; a reply is the assistant's, append the others"
+            )
         plan: Plan | None = call.plan
         if plan is None or plan.thread is not self:
             raise ContextKitError(
                 f"this call was not assembled by thread {self.name!r}; record it there"
             )
         with self._lock:
-            if plan is self._last_plan:
+            if plan.is_recorded:
                 raise ContextKitError("this call was recorded already; assemble the next one")
-            ledger: Ledger = self._commit(call, plan, answer)
-            self._last_plan = plan
+            ledger = self._commit(call, plan, answer)
+            plan.is_recorded = True
             return ledger
 
     async def aassemble(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Call:
@@ -220,7 +225,7 @@ class Thread:
 
     # -- inner: the turn -----------------------------------------------------------------------
 
-    def _assemble(self, input: Any, tools: Sequence[Any], shrink: float) -> Call:
+    def _assemble(self, input: Any, tools: Sequence[Any], limit_tokens: int | None) -> Call:
         manager = self.manager
         new = [] if input is None else self._parse(input)
         for index, message in enumerate(new):
@@ -237,7 +242,7 @@ class Thread:
                     f"thread {self.name!r} is empty; give an input or append messages"
                 )
             log = TurnLog(self._log.reader, pending, n_entries)
-            draft, turn = begin(self, log, view, parsed_tools, shrink)
+            draft, turn = begin(self, log, view, parsed_tools, limit_tokens)
             irregular = self._log.is_irregular() or any(entry.irregular for entry in pending)
             draft = run(manager.policies, draft, turn, irregular)
             call = seal(
@@ -253,14 +258,14 @@ class Thread:
     def _corrected(
         self, call: Call, error: ContextOverflow, input: Any, tools: Sequence[Any]
     ) -> Call:
-        """The call made again under the provider's own count (or a fifth smaller where it named none)."""
-        counter = self.manager.counter
+        """The call made again, a fifth smaller or as much as the provider counted more than we did."""
+        counter, measure = self.manager.counter, call.plan.draft.measure
         shrink = 0.8
         if error.actual_tokens:
-            measure = call.plan.draft.measure
             counter.observe(measure, error.actual_tokens)
-            shrink = min(0.98, 0.98 * counter.upper(measure) / error.actual_tokens)
-        return self._assemble(input, tools, shrink)
+            shrink = min(shrink, 0.98 * counter.upper(measure) / error.actual_tokens)
+        limit = min(call.ledger.limit_tokens, call.upper_tokens)
+        return self._assemble(input, tools, int(limit * shrink))
 
     def _recorded(
         self, call: Call, first: ReplyChunk, chunks: Iterator[ReplyChunk]

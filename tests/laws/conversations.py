@@ -17,9 +17,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "agents"
 Wire = dict[str, Any]
 Conversation = list[Wire]
 
-IMAGE = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+IMAGE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 # -- recorded ------------------------------------------------------------------------------------
@@ -49,7 +47,20 @@ def without_system(conversation: Conversation) -> Conversation:
 
 # -- texts ---------------------------------------------------------------------------------------
 
-WORDS = "gate flight window seat refund delay baggage ticket boarding cabin weather runway".split()
+WORDS = [
+    "gate",
+    "flight",
+    "window",
+    "seat",
+    "refund",
+    "delay",
+    "baggage",
+    "ticket",
+    "boarding",
+    "cabin",
+    "weather",
+    "runway",
+]
 
 
 def text(kind: int, size: int, salt: int = 0) -> str:
@@ -141,7 +152,9 @@ class _Builder:
                 blocks = [{"type": "text", "text": t} for t in (words, "and more")]
                 return [{"role": "user", "content": blocks}]
             case "image":
-                return [{"role": "user", "content": [{"type": "text", "text": words}, self._image()]}]
+                return [
+                    {"role": "user", "content": [{"type": "text", "text": words}, self._image()]}
+                ]
             case "assistant-empty":
                 return [{"role": "assistant", "content": EMPTY[count % 3]}]
             case "assistant-null":
@@ -181,7 +194,9 @@ class _Builder:
             return
         blocks: list[Wire] = []
         if thinking:
-            blocks.append({"type": "thinking", "thinking": thinking, "signature": f"sig=={len(self.out)}"})
+            blocks.append(
+                {"type": "thinking", "thinking": thinking, "signature": f"sig=={len(self.out)}"}
+            )
         if words.strip():
             blocks.append({"type": "text", "text": words})
         blocks += [{"type": "tool_use", "id": i, "name": "look_up", "input": {"q": i}} for i in ids]

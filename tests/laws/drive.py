@@ -33,7 +33,9 @@ class Outcome:
     counts: Counter[str] = field(default_factory=Counter[str])
 
 
-def manager(stack: Stack, budget: int, backend: str = "exact", history: Any = "memory") -> ContextManager:
+def manager(
+    stack: Stack, budget: int, backend: str = "exact", history: Any = "memory"
+) -> ContextManager:
     """A manager for one cell."""
     return contextkit.load({
         "backend": BACKENDS[backend],
@@ -146,4 +148,6 @@ class Drive:
 
 
 def _bytes(call: Call) -> bytes:
-    return json.dumps([call.to_openai(), call.to_anthropic(), call.ledger.to_dict()["decisions"]]).encode()
+    return json.dumps(
+        [call.to_openai(), call.to_anthropic(), call.ledger.to_dict()["decisions"]]
+    ).encode()

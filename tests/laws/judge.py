@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ def n_tokens(text: str) -> int:
 def is_plain(wire: Sequence[Wire]) -> bool:
     """Whether every message is text of a known cost."""
     return all(
-        not (m.keys() - {"role", "content", "name"}) and m["role"] != "tool" and _is_text(m["content"])
+        not (m.keys() - {"role", "content", "name"})
+        and m["role"] != "tool"
+        and _is_text(m["content"])
         for m in wire
     )
 
@@ -104,11 +107,15 @@ def _most(message: Message) -> int:
                 total += CALL_MOST + n_tokens(part.name) + n_tokens(part.arguments)
             case contextkit.ToolResultPart():
                 total += RESULT_SLACK + MESSAGE + 1
-                inner = [part.text] if isinstance(part.content, str) else [
-                    p.text for p in part.content if isinstance(p, contextkit.TextPart)
-                ]
+                inner = (
+                    [part.text]
+                    if isinstance(part.content, str)
+                    else [p.text for p in part.content if isinstance(p, contextkit.TextPart)]
+                )
                 total += sum(n_tokens(t) + 2 * (len(t) // LONG) for t in inner)
-                total += 2000 * (not isinstance(part.content, str) and len(inner) < len(part.content))
+                total += 2000 * (
+                    not isinstance(part.content, str) and len(inner) < len(part.content)
+                )
             case contextkit.ReasoningPart():
                 total += n_tokens(part.text)
             case _:
@@ -118,8 +125,11 @@ def _most(message: Message) -> int:
 
 def check_count(call: Call, limit: int) -> None:
     """Law 1: within the budget, exact for plain text, never below what the wire says."""
-    need(call.input_tokens <= call.upper_tokens <= limit, "1 budget",
-         f"{call.input_tokens} <= {call.upper_tokens} <= {limit}")
+    need(
+        call.input_tokens <= call.upper_tokens <= limit,
+        "1 budget",
+        f"{call.input_tokens} <= {call.upper_tokens} <= {limit}",
+    )
     wire = call.to_openai()["messages"]
     if not call.ledger.exact:
         return
@@ -131,7 +141,9 @@ def check_count(call: Call, limit: int) -> None:
     else:
         slack = sum(2 * (len(t) // LONG) for m in wire for t in _texts(m.get("content")))
         need(least - slack <= call.upper_tokens, "1 count", f"{call.upper_tokens} < {least}")
-        need(least - slack <= call.input_tokens + 5, "1 count", f"says {call.input_tokens} < {least}")
+        need(
+            least - slack <= call.input_tokens + 5, "1 count", f"says {call.input_tokens} < {least}"
+        )
 
 
 # -- validity ------------------------------------------------------------------------------------
@@ -191,7 +203,9 @@ def check_anthropic(request: Wire) -> None:
         results = [b["tool_use_id"] for b in blocks if b["type"] == "tool_result"]
         need(role == "user" or not results, law, f"{index}: the assistant answers a call")
         need(sorted(results) == sorted(waiting), law, f"{index}: {results} answer {waiting}")
-        need(kinds[: len(results)] == ["tool_result"] * len(results), law, f"{index}: results first")
+        need(
+            kinds[: len(results)] == ["tool_result"] * len(results), law, f"{index}: results first"
+        )
         waiting = [b["id"] for b in blocks if b["type"] == "tool_use"]
         need(role == "assistant" or not waiting, law, f"{index}: a user's tool_use")
         need(not seen & set(waiting) and len(set(waiting)) == len(waiting), law, "ids used twice")
@@ -321,7 +335,9 @@ def check_present(call: Call, log: Sequence[Message], stack: Stack) -> None:
         )
         need(shown >= n_images, "3 request", "its images are not there")
     for index in sorted(pinned(log, stack)):
-        late = bool(log[index].tool_results)  # a result that came late is shown as text, after a label
+        late = bool(
+            log[index].tool_results
+        )  # a result that came late is shown as text, after a label
         for text in said(log[index]):
             there = text in have or (late and any(text in other for other in texts))
             need(there, "3 pinned", f"m{index} {text[:80]!r} is not there word for word")
@@ -334,16 +350,25 @@ def check_ledger(call: Call, log: Sequence[Message]) -> None:
     """Law 4: every entry and every shown message has one decision, and the sums balance."""
     ledger = call.ledger
     spans = sorted((d.start, d.stop) for d in ledger.decisions if d.start < d.stop)
-    need(spans and spans[0][0] == 0 and spans[-1][1] == len(log), "4 decisions", f"{spans} of {len(log)}")
-    for (_, stop), (start, _) in zip(spans, spans[1:], strict=False):
+    need(
+        spans and spans[0][0] == 0 and spans[-1][1] == len(log),
+        "4 decisions",
+        f"{spans} of {len(log)}",
+    )
+    for (_, stop), (start, _) in pairwise(spans):
         need(stop == start, "4 decisions", f"{stop} then {start}")
     for decision in ledger.decisions:
         need(decision.why and decision.policy and decision.action, "4 reasons", decision)
         need(decision.tokens_after == 0 or decision.action != "drop", "4 sums", decision)
-        need(decision.tokens_before == decision.tokens_after or decision.action != "keep",
-             "4 sums", decision)
+        need(
+            decision.tokens_before == decision.tokens_after or decision.action != "keep",
+            "4 sums",
+            decision,
+        )
     total = ledger.frame_tokens + sum(d.tokens_after for d in ledger.decisions)
-    need(call.input_tokens == ledger.input_tokens == total, "4 sums", f"{total}, {call.input_tokens}")
+    need(
+        call.input_tokens == ledger.input_tokens == total, "4 sums", f"{total}, {call.input_tokens}"
+    )
     need(sum(ledger.sections.values()) == total, "4 sections", ledger.sections)
     check_shown(call, log)
     before = sum(d.tokens_before for d in ledger.decisions if d.start < d.stop)
@@ -460,9 +485,16 @@ def least_upper(log: Sequence[Message], stack: Stack) -> int:
     for index in sorted(held | fixed):
         cost = count_most([log[index]])
         preview = stack.preview_tokens
-        if preview is not None and log[index].tool_results and index not in fixed and index >= start:
+        if (
+            preview is not None
+            and log[index].tool_results
+            and index not in fixed
+            and index >= start
+        ):
             n_results = len(log[index].tool_results)
-            others = count_most([log[index]]) - sum(n_tokens(r.text) for r in log[index].tool_results)
+            others = count_most([log[index]]) - sum(
+                n_tokens(r.text) for r in log[index].tool_results
+            )
             cost = min(cost, others + n_results * (2 * preview + 60))
         total += cost
         total += 40 * len(log[index].tool_calls)  # stubs of calls nobody answered

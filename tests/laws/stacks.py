@@ -12,8 +12,14 @@ WINDOW: Row = {"kind": "sliding_window"}
 RESULTS: Row = {"kind": "tool_results"}
 CACHE: Row = {"kind": "cacheable_prefix"}
 EDGE: Row = {"kind": "sliding_window", "sinks": 0, "low_water": 0.05, "high_water": 1.0}
-EAGER: Row = {"kind": "tool_results", "keep_recent": 0, "offload_over_tokens": 32, "preview_tokens": 16,
-              "high_water": 0.0, "min_gain": 0.0}
+EAGER: Row = {
+    "kind": "tool_results",
+    "keep_recent": 0,
+    "offload_over_tokens": 32,
+    "preview_tokens": 16,
+    "high_water": 0.0,
+    "min_gain": 0.0,
+}
 
 
 @dataclass(frozen=True)

@@ -100,4 +100,6 @@ FOUND: dict[str, tuple[list[Step], bool, bool, str, int, str, str]] = {
 @pytest.mark.parametrize("case", FOUND)
 def test_what_once_broke(case: str) -> None:
     steps, anthropic, reuse_ids, name, budget, backend, mode = FOUND[case]
-    judge_cell(stack(name), build(steps, anthropic=anthropic, reuse_ids=reuse_ids), budget, backend, mode)
+    judge_cell(
+        stack(name), build(steps, anthropic=anthropic, reuse_ids=reuse_ids), budget, backend, mode
+    )

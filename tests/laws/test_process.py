@@ -51,7 +51,9 @@ def test_an_append_between_assemble_and_record_is_not_lost() -> None:
     for chosen in STACKS:
         with manager(chosen, 1000) as cm:
             thread = cm.thread("shared")
-            thread.append([{"role": "user", "content": "one"}, {"role": "assistant", "content": "1"}])
+            thread.append(
+                [{"role": "user", "content": "one"}, {"role": "assistant", "content": "1"}]
+            )
             call = thread.assemble("two " + "word " * 60)
             thread.append({"role": "user", "content": "meanwhile"})
             ledger = thread.record(call, {"role": "assistant", "content": "2"})
@@ -60,7 +62,11 @@ def test_an_append_between_assemble_and_record_is_not_lost() -> None:
             recorded_ = thread.turns()[-1]
             assert recorded_.decisions == ledger.decisions
             for decision in recorded_.decisions:
-                found = [canonical(m) for m in thread.expand(decision.handle)] if decision.handle else []
+                found = (
+                    [canonical(m) for m in thread.expand(decision.handle)]
+                    if decision.handle
+                    else []
+                )
                 if decision.stop > 2 and decision.start >= 2:
                     assert "two word" in "".join(found), "a recorded handle names another entry"
             check_wires(thread.assemble("three"))

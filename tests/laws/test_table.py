@@ -20,7 +20,9 @@ PER_FILE = 2
 Note = Callable[[str, object], None]
 
 
-def judge_cell(stack: Stack, conversation: Conversation, budget: int, backend: str, mode: str) -> Counter[str]:
+def judge_cell(
+    stack: Stack, conversation: Conversation, budget: int, backend: str, mode: str
+) -> Counter[str]:
     """One cell; what broke is told together with the cell."""
     with manager(stack, budget, backend) as cm:
         try:

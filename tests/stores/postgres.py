@@ -81,7 +81,7 @@ class Server:
             self._process = None
 
     def stop(self) -> None:
-        self.halt()
+        self.halt(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
