@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -13,13 +14,16 @@ from contextkit import pricing
 from contextkit.backend import Backend
 from contextkit.budget import Budget
 from contextkit.config import Config, check_order, read
-from contextkit.errors import ConfigError
+from contextkit.errors import ConfigError, StoreBusy
 from contextkit.policy import Policy
-from contextkit.store import HistoryStore, Problem, ThreadRecord
+from contextkit.store import HistoryStore, Problem, SeqTaken, ThreadRecord
 from contextkit.thread import Thread
 from contextkit.tokens import Measure
 from contextkit.tools import Tool
 from contextkit.usage import Usage
+
+RECOUNTS = 5
+"""Times a recount is tried anew where another process appended meanwhile."""
 
 
 class ContextManager:
@@ -166,4 +170,9 @@ def _recounted(history: HistoryStore, record: ThreadRecord, counter: Any) -> Thr
     """The thread with every entry counted anew: another model's tokenizer, another count."""
     from contextkit.recount import recounted
 
-    return history.recount(record, counter.name, recounted(history, record, counter))
+    for _ in range(RECOUNTS):
+        with suppress(SeqTaken):
+            return history.recount(record, counter.name, recounted(history, record, counter))
+    raise StoreBusy(
+        f"thread {record.name!r} grows faster than it can be counted anew; open it when it is quiet"
+    )

@@ -188,7 +188,7 @@ class Thread:
         with self._lock:
             if plan.is_recorded:
                 raise ContextKitError("this call was recorded already; assemble the next one")
-            ledger = self._commit(call, plan, answer)
+            ledger: Ledger = self._commit(call, plan, answer)
             plan.is_recorded = True
             return ledger
 

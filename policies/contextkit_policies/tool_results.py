@@ -34,10 +34,10 @@ class ToolResults(Policy):
     )
     preview_tokens: int = Field(default=96, ge=16, description="About the size of a preview")
     high_water: float = Field(
-        default=0.5, ge=0, le=1, description="Share of the input limit at which clearing starts"
+        default=0.8, ge=0, le=1, description="Share of the input limit at which clearing starts"
     )
     min_gain: float = Field(
-        default=0.1, ge=0, le=1, description="Share of the input limit that a step must free"
+        default=0.2, ge=0, le=1, description="Share of the input limit that a step must free"
     )
     deduplicate: bool = Field(default=True, description="Show equal results once")
     collapse: bool = Field(default=True, description="Show runs of equal lines once")
