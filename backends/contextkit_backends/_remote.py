@@ -49,6 +49,7 @@ class RemoteBackend(BaseModel, ABC):
     """The environment variable that the SDK reads the key from."""
 
     model: str = Field(min_length=1)
+    """The model's name as the provider spells it."""
     base_url: str | None = None
     """Where the API is; the provider's own address by default."""
     api_key: SecretStr | None = None
@@ -58,7 +59,9 @@ class RemoteBackend(BaseModel, ABC):
     tokenizer: str | None = None
     """Counts with this tokenizer instead of the one that belongs to the model's name."""
     temperature: float | None = None
+    """Sent with every request; by default the provider's own."""
     timeout_s: PositiveFloat = 600.0
+    """Seconds until a request without an answer is given up."""
     max_retries: int = Field(default=2, ge=0)
     """How often the SDK asks again by itself after 429, 5xx or a lost connection."""
     extra_body: dict[str, Any] = Field(default_factory=dict)

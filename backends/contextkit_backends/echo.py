@@ -33,6 +33,7 @@ class EchoBackend(BaseModel):
     context_window: int = Field(default=128_000, ge=1)
     """Tokens; a call over it raises `ContextOverflow`, as a provider would."""
     prefix: str = ""
+    """Put before the echoed text."""
     dialect: DialectName = "openai"
     """Whose rules of validity calls must keep."""
     provider: str = ""

@@ -54,8 +54,11 @@ class OpenAIBackend(RemoteBackend):
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
 
     api: Literal["chat", "responses"] = "chat"
+    """Which of OpenAI's two APIs to speak; compatible servers know `chat`."""
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    """How the limit of the reply is called; older servers only know `max_tokens`."""
     provider: str | None = None
+    """Whose cache rules hold; OpenAI's at its own address, none elsewhere."""
 
     _refused: set[str] = PrivateAttr(default_factory=set[str])
 

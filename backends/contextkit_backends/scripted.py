@@ -79,9 +79,13 @@ class ScriptedBackend(BaseModel):
     replies: Annotated[Any, AfterValidator(_check), WithJsonSchema(_SCHEMA)] = ()
     """The script; see the module."""
     context_window: int | None = Field(default=128_000, ge=1)
+    """Tokens of input and output together; a script says itself when a call overflows."""
     dialect: DialectName = "openai"
+    """Whose rules of validity calls must keep."""
     provider: str = ""
+    """Whose cache prices the ledger shows; empty for none."""
     model: str = ""
+    """The model it stands for: its name chooses the counter and the row of prices."""
     tokenizer: str | None = None
     """Whose tokenizer counts; without it, a model and a provider, o200k_base."""
 

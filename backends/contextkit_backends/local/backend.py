@@ -51,8 +51,11 @@ class LocalBackend(BaseModel):
     max_new_tokens: int | None = Field(default=None, ge=1)
     """Upper limit of a reply beside the call's reply reserve; None: generation_config.json's."""
     temperature: float = Field(default=0.0, ge=0.0)
+    """0 takes the likeliest token every time."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Draw only from the likeliest tokens that hold this share of the probability."""
     seed: int | None = None
+    """Makes drawn replies repeatable."""
     stop: tuple[str, ...] = ()
     """Texts that end a reply; they are not part of it."""
     batch_size: int = Field(default=8, ge=1)
