@@ -29,9 +29,8 @@ RECOUNTS = 5
 class ContextManager:
     """Opens threads whose calls fit the budget of one backend under one list of policies.
 
-    Every argument may be left out and takes what the YAML field of its name takes, `rest` included
-    (`cache_rules`, `max_message_bytes`). Use as a context manager, or call `close`, to give back the
-    store's files and connections.
+    Every argument may be left out and takes what the YAML field of its name takes. Use as a context
+    manager, or call `close`, to give back the store's files and connections.
     """
 
     def __init__(
@@ -42,7 +41,8 @@ class ContextManager:
         history: HistoryStore | str | Mapping[str, Any] = "memory",
         vectors: Any = None,
         policies: Sequence[Policy | str | Mapping[str, Any]] = (),
-        **rest: Any,
+        cache_rules: str | None = None,
+        max_message_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         config = read(
             {
@@ -51,7 +51,8 @@ class ContextManager:
                 "history": history,
                 "vectors": vectors,
                 "policies": list(policies),
-                **rest,
+                "cache_rules": cache_rules,
+                "max_message_bytes": max_message_bytes,
             }
         )
         self._set_up(config)

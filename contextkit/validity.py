@@ -36,6 +36,9 @@ def problems(messages: Sequence[Message]) -> list[str]:
             continue
         said = True
         ours = message.role == "assistant"
+        if not (pending or calls or results) and message.role != "tool":
+            asking = ours
+            continue
         if pending and not results and not (ours and asking):
             _unanswered(pending, f"before messages.{index}", found)
         asking = ours

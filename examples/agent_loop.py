@@ -75,6 +75,8 @@ def main() -> None:
         policies=[
             {
                 "kind": "tool_results",
+                "high_water": 0.4,  # early, so that this short run shows a cleared result
+                "min_gain": 0.1,
                 "keep_recent": 1,
                 "offload_over_tokens": 128,
                 "preview_tokens": 32,

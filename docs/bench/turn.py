@@ -68,8 +68,8 @@ def median_ms(
 ) -> float:
     """The median wall time of `work` in milliseconds; `between` is not timed."""
     times: list[float] = []
+    gc.collect()
     for _ in range(repeat):
-        gc.collect()
         start = time.perf_counter()
         result = work()
         times.append(time.perf_counter() - start)

@@ -47,7 +47,7 @@ def without_system(conversation: Conversation) -> Conversation:
 
 # -- texts ---------------------------------------------------------------------------------------
 
-WORDS = [
+WORDS = (
     "gate",
     "flight",
     "window",
@@ -56,11 +56,9 @@ WORDS = [
     "delay",
     "baggage",
     "ticket",
-    "boarding",
     "cabin",
-    "weather",
     "runway",
-]
+)
 
 
 def text(kind: int, size: int, salt: int = 0) -> str:

@@ -469,9 +469,18 @@ def batch_start(log: Sequence[Message]) -> int:
     return start
 
 
+def batch_of(log: Sequence[Message], index: int) -> range:
+    """The batch that holds an entry: calls with their results stay or leave together."""
+    start = batch_start(log[: index + 1])
+    stop = start + 1
+    while stop < len(log) and batch_start(log[: stop + 1]) == start:
+        stop += 1
+    return range(start, max(stop, index + 1))
+
+
 def least_upper(log: Sequence[Message], stack: Stack) -> int:
     """A generous count of what the call cannot do without: only above it may the core refuse."""
-    fixed = pinned(log, stack)
+    fixed = {at for index in pinned(log, stack) for at in batch_of(log, index)}
     request = newest_request(log)
     start = len(log) if request == len(log) - 1 and not log[-1].tool_results else batch_start(log)
     held = set(range(start, len(log)))
