@@ -65,7 +65,8 @@ class _State:
         self._model = model
         self._ids = ids
         self._mask = mask
-        takes = inspect.signature(type(model).forward).parameters
+        kind: Any = model.__class__  # its own `forward`: hooks may wrap the instance's
+        takes = inspect.signature(kind.forward).parameters
         self._kwargs: dict[str, Any] = {"use_cache": True}
         if "logits_to_keep" in takes:
             self._kwargs["logits_to_keep"] = 1
