@@ -21,6 +21,7 @@ from contextkit.thread import Thread
 from contextkit.tokens import Measure
 from contextkit.tools import Tool
 from contextkit.usage import Usage
+from contextkit.vectors import VectorStore
 
 RECOUNTS = 5
 """Times a recount is tried anew where another process appended meanwhile."""
@@ -69,6 +70,7 @@ class ContextManager:
         self.config = config
         self.backend: Backend = config.backend
         self.history: HistoryStore = config.history
+        self.vectors: VectorStore | None = config.vectors
         self.policies: tuple[Policy, ...] = config.policies
         self.budget = config.budget
         self.max_message_bytes = config.max_message_bytes
@@ -93,6 +95,8 @@ class ContextManager:
     def close(self) -> None:
         """Give back files and connections; threads of this manager can't be used after."""
         self.history.close()
+        if self.vectors is not None:
+            self.vectors.close()
         close = getattr(self.backend, "close", None)
         if close is not None:
             close()

@@ -107,8 +107,9 @@ def _fitted(policies: Sequence[Policy], draft: Draft, turn: Turn, repairing: boo
     """The policies under the limit; where later ones or repairs added to it, under a lower one."""
     limit = draft.limit_tokens
     done = draft
-    for _ in range(ATTEMPTS):
-        done, lowest = _run(policies, replace(draft, limit_tokens=limit), turn, repairing)
+    for attempt in range(ATTEMPTS):
+        under = replace(draft, limit_tokens=limit)
+        done, lowest = _run(policies, under, replace(turn, attempt=attempt), repairing)
         over = done.upper_tokens - draft.limit_tokens
         if over <= 0 or limit <= over:
             break

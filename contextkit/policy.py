@@ -47,6 +47,8 @@ class Turn:
     tenant: str = "default"
     thread: str = ""
     backend: Backend | None = None
+    attempt: int = 0
+    """0 at first; then how often the policies were asked again because the call did not fit."""
 
     def share_tokens(self, section: str) -> int:
         """What the budget grants a section (`shares` of the window without the reply reserve)."""

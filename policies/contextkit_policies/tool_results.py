@@ -52,7 +52,7 @@ class ToolResults(Policy):
         draft = self._shorten_new(draft, turn, entries)
         if draft.upper_tokens > self.high_water * draft.limit_tokens:
             draft = self._clear_old(draft, entries)
-        return self._offload_until_it_fits(draft, entries)
+        return self._offload_until_it_fits(draft, turn, entries)
 
     # -- on arrival ------------------------------------------------------------------------------
 
@@ -145,22 +145,27 @@ class ToolResults(Policy):
 
     # -- when nothing else helps -----------------------------------------------------------------
 
-    def _offload_until_it_fits(self, draft: Draft, entries: list[Entry]) -> Draft:
-        """Results that the call must hold but cannot: the largest leave a preview, until it fits."""
+    def _offload_until_it_fits(self, draft: Draft, turn: Turn, entries: list[Entry]) -> Draft:
+        """Results that the call must hold but cannot: the largest leave a preview, until it fits.
+
+        At the first attempt other policies are trusted to drop what they may.
+        """
         if draft.upper_tokens <= draft.limit_tokens:
             return draft
-        free = sum(
-            draft.upper(draft.log.span(low, high) if piece.is_log else piece.measure)
-            for piece, low, high in draft.free(0, draft.log.stop)
-        )
+        free = 0
+        if turn.attempt == 0:
+            free = sum(
+                draft.upper(draft.log.span(low, high) if piece.is_log else piece.measure)
+                for piece, low, high in draft.free(0, draft.log.stop)
+            )
         over = draft.upper_tokens - free - draft.limit_tokens
         held = [e for e in entries if draft.is_protected(e.seq, e.seq + 1)]
         for entry in sorted(held, key=lambda e: -draft.upper(e.measure)):
             if over <= 0:
                 break
-            tokens = draft.upper(entry.measure)
+            tokens = _shown_tokens(draft, entry)
             if tokens <= self.preview_tokens:
-                break
+                continue
             handle = entry_handle(entry.seq, entry.seq + 1)
             room = max(self.preview_tokens, tokens - over - draft.limit_tokens // 8)
             message = self._fitting(draft, entry, handle, room, tokens - over)
@@ -182,7 +187,7 @@ class ToolResults(Policy):
     def _put(
         self, draft: Draft, entry: Entry, message: Message, why: str, detail: str = ""
     ) -> Draft:
-        longer = draft.upper(draft.counter.measure(message)) >= draft.upper(entry.measure)
+        longer = draft.upper(draft.counter.measure(message)) >= _shown_tokens(draft, entry)
         if longer or _covering(draft, entry.seq).pinned:
             return draft
         return draft.replace(
@@ -239,3 +244,9 @@ def _is_held(draft: Draft, seq: int) -> bool:
 
 def _covering(draft: Draft, seq: int) -> Piece:
     return next(p for p in draft.pieces if p.start <= seq < p.stop)
+
+
+def _shown_tokens(draft: Draft, entry: Entry) -> int:
+    """What an entry takes in the form in which the call shows it."""
+    piece = _covering(draft, entry.seq)
+    return draft.upper(entry.measure if piece.is_log else piece.measure)
