@@ -87,3 +87,4 @@ class ThreadLog:
             self._irregular += [entry.seq for entry in entries if entry.irregular]
             self._looked_up_to = entries[-1].seq + 1
         self.reader.remember(entries)
+        self.reader.trim(len(entries))
