@@ -147,7 +147,7 @@ class Thread:
         try:
             reply = backend.complete(call)
         except ContextOverflow as error:
-            call = self._corrected(call, error, input, tools)
+            call = self.corrected(call, error, input, tools=tools)
             reply = backend.complete(call)
         self.record(call, reply)
         return reply
@@ -162,12 +162,28 @@ class Thread:
             chunks = self.manager.backend.stream(call)
             first = next(chunks, None)
         except ContextOverflow as error:
-            call = self._corrected(call, error, input, tools)
+            call = self.corrected(call, error, input, tools=tools)
             chunks = self.manager.backend.stream(call)
             first = next(chunks, None)
         if first is None:
             raise ContextKitError("the backend's stream ended before its first chunk")
         yield from self._recorded(call, first, chunks)
+
+    def corrected(
+        self, call: Call, error: ContextOverflow, input: Any = None, *, tools: Sequence[Any] = ()
+    ) -> Call:
+        """The call made again after a provider found it too long; for callers who send it themselves.
+
+        A fifth smaller, or smaller by as much as the provider counted more than we did. What it
+        counted is learned.
+        """
+        counter, measure = self.manager.counter, call.plan.draft.measure
+        shrink = 0.8
+        if error.actual_tokens:
+            counter.observe(measure, error.actual_tokens)
+            shrink = min(shrink, 0.98 * counter.upper(measure) / error.actual_tokens)
+        limit = min(call.ledger.limit_tokens, call.upper_tokens)
+        return self._assemble(input, tools, int(limit * shrink))
 
     def record(self, call: Call, reply: Reply | Message | Any) -> Ledger:
         """Append the call's input and the reply, commit its sticky edits, close its ledger.
@@ -254,18 +270,6 @@ class Thread:
             )
             self._log.reader.trim(len(call.messages))
             return call
-
-    def _corrected(
-        self, call: Call, error: ContextOverflow, input: Any, tools: Sequence[Any]
-    ) -> Call:
-        """The call made again, a fifth smaller or as much as the provider counted more than we did."""
-        counter, measure = self.manager.counter, call.plan.draft.measure
-        shrink = 0.8
-        if error.actual_tokens:
-            counter.observe(measure, error.actual_tokens)
-            shrink = min(shrink, 0.98 * counter.upper(measure) / error.actual_tokens)
-        limit = min(call.ledger.limit_tokens, call.upper_tokens)
-        return self._assemble(input, tools, int(limit * shrink))
 
     def _recorded(
         self, call: Call, first: ReplyChunk, chunks: Iterator[ReplyChunk]

@@ -19,8 +19,7 @@ from contextkit.errors import (
     RateLimited,
     RequestRefused,
 )
-
-from ._overflow import find_overflow
+from contextkit.overflow import find_overflow
 
 _TRANSPORTS = ("httpx", "httpx2", "httpcore", "httpcore2", "h11", "ssl", "anyio")
 _STATUS_OF_TYPE = {

@@ -13,17 +13,18 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any, cast
 
-from contextkit.errors import ContextKitError, StoreError
+from contextkit.errors import ContextKitError, ContextOverflow, StoreError
 from contextkit.messages import Message, ReasoningPart, TextPart, to_json
 
 if TYPE_CHECKING:
     from contextkit.backend import Reply
     from contextkit.call import Call
     from contextkit.manager import ContextManager
+    from contextkit.overflow import Overflow
     from contextkit.thread import Thread
     from contextkit.tools import Tool
 
@@ -69,6 +70,15 @@ class Conversations:
         thread, n_entries = self._place(messages)
         call = _assemble(thread, messages[n_entries:], tools)
         return Begun(tuple(messages), tuple(tools), thread, n_entries, call)
+
+    def again(self, begun: Begun, overflow: Overflow) -> Begun:
+        """The request made smaller after the provider found it too long."""
+        error = ContextOverflow(
+            "the provider refused the call as too long", actual_tokens=overflow.actual_tokens
+        )
+        said = list(begun.messages[begun.n_entries :]) or None
+        call = begun.thread.corrected(begun.call, error, said, tools=begun.tools)
+        return replace(begun, call=call)
 
     def finish(self, begun: Begun, read: Callable[[], Reply]) -> None:
         """Record what was asked and answered, as `read` gives it.

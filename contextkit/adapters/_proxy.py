@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from contextkit import bridge
 from contextkit.adapters._conversations import Begun, Conversations
 from contextkit.adapters._streams import AsyncRecordedStream, Pick, RecordedStream
+from contextkit.overflow import overflow_of
 from contextkit.replies import collected_reply, plain
 
 if TYPE_CHECKING:
@@ -95,6 +96,17 @@ def _begin(
     return begun, wire.write(request, begun.call)
 
 
+def _smaller(
+    conversations: Conversations, wire: Wire, request: Request, begun: Begun, error: Exception
+) -> tuple[Begun, Request]:
+    """The request once more, under the provider's own count; any other error is raised again."""
+    overflow = overflow_of(error)
+    if overflow is None:
+        raise error
+    begun = conversations.again(begun, overflow)
+    return begun, wire.write(request, begun.call)
+
+
 def _read(wire: Wire, answer: Any) -> Reply:
     return wire.reply(plain(answer))
 
@@ -102,9 +114,13 @@ def _read(wire: Wire, answer: Any) -> Reply:
 def _ask(method: Any, conversations: Conversations, wire: Wire) -> Any:
     def ask(**request: Any) -> Any:
         begun, sent = _begin(conversations, wire, request)
-        answer = method(**sent)
         if begun is None:
-            return answer
+            return method(**sent)
+        try:
+            answer = method(**sent)
+        except Exception as error:  # noqa: BLE001  all but "too long" is raised again
+            begun, sent = _smaller(conversations, wire, request, begun, error)
+            answer = method(**sent)
         if request.get("stream") is True:
             return _recorded(answer, conversations, wire, begun)
         conversations.finish(begun, partial(_read, wire, answer))
@@ -116,9 +132,14 @@ def _ask(method: Any, conversations: Conversations, wire: Wire) -> Any:
 def _aask(method: Any, conversations: Conversations, wire: Wire) -> Any:
     async def ask(**request: Any) -> Any:
         begun, sent = await bridge.call(_begin, conversations, wire, request)
-        answer = await method(**sent)
         if begun is None:
-            return answer
+            return await method(**sent)
+        try:
+            answer = await method(**sent)
+        except Exception as error:  # noqa: BLE001  all but "too long" is raised again
+            smaller = await bridge.call(_smaller, conversations, wire, request, begun, error)
+            begun, sent = smaller[0], smaller[1]
+            answer = await method(**sent)
         if request.get("stream") is True:
             return _arecorded(answer, conversations, wire, begun)
         await bridge.call(conversations.finish, begun, partial(_read, wire, answer))

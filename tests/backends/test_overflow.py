@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contextkit_backends._overflow import find_overflow
+from contextkit.overflow import find_overflow
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,13 @@ class Overflow:
     """Its own count of the input, where it names one."""
 
 
+def overflow_of(error: Exception) -> Overflow | None:
+    """What an SDK's error says about a context overflow; None for any other error."""
+    if getattr(error, "status_code", None) not in (400, 413, 422):
+        return None
+    return find_overflow(str(error), getattr(error, "code", None))
+
+
 def find_overflow(message: str, code: str | None = None) -> Overflow | None:
     """What `message` says about a context overflow; None where it is about something else."""
     for pattern in _PATTERNS:
