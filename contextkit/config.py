@@ -22,6 +22,9 @@ from contextkit.budget import Budget
 from contextkit.errors import ConfigError, UnknownPlugin
 from contextkit.policy import Policy
 
+DEFAULT_POLICIES = ("tool_results", "sliding_window", "cacheable_prefix")
+"""What a configuration without `policies` gets: any length of history fits, the prefix stays put."""
+
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -77,7 +80,11 @@ class Config(BaseModel):
         description="Where threads are kept",
     )
     vectors: VectorsSpec | None = Field(default=None, description="Where vectors are kept")
-    policies: tuple[PolicySpec, ...] = Field(default=(), description="Applied in this order")
+    policies: tuple[PolicySpec, ...] = Field(
+        default=DEFAULT_POLICIES,
+        validate_default=True,
+        description="Applied in this order; an empty list leaves out nothing",
+    )
     max_message_bytes: int = Field(
         default=16 * 1024 * 1024, ge=1024, description="Larger messages are refused"
     )
@@ -209,7 +216,7 @@ def schema() -> dict[str, Any]:
         described = top["properties"][name].get("description", "")
         top["properties"][name] = {"description": described, **_one_of(group, refs)}
     top["properties"]["policies"] = {
-        "description": "Applied in this order",
+        "description": top["properties"]["policies"]["description"],
         "type": "array",
         "items": _one_of("policies", refs),
     }

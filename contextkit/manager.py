@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from contextkit import pricing
 from contextkit.backend import Backend
 from contextkit.budget import Budget
-from contextkit.config import Config, check_order, read
+from contextkit.config import DEFAULT_POLICIES, Config, check_order, read
 from contextkit.errors import ConfigError, StoreBusy
 from contextkit.policy import Policy
 from contextkit.store import HistoryStore, Problem, SeqTaken, ThreadRecord
@@ -41,7 +41,7 @@ class ContextManager:
         budget: Budget | Mapping[str, Any] | None = None,
         history: HistoryStore | str | Mapping[str, Any] = "memory",
         vectors: Any = None,
-        policies: Sequence[Policy | str | Mapping[str, Any]] = (),
+        policies: Sequence[Policy | str | Mapping[str, Any]] = DEFAULT_POLICIES,
         cache_rules: str | None = None,
         max_message_bytes: int = 16 * 1024 * 1024,
     ) -> None:
