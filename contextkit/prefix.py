@@ -80,7 +80,8 @@ def compare(
         if run.start != other.start:
             return Shared(shared, False, _parting(later_pieces, other, run.start))
         stop = min(run.stop, other.stop)
-        shared = add(shared, ranges.span(run.start, stop))
+        whole = stop == run.stop
+        shared = add(shared, run.measure if whole else ranges.span(run.start, stop))
         if stop < run.stop or (stop < other.stop and index + 1 < len(earlier)):
             return Shared(shared, False, _parting(later_pieces, other, stop))
     return Shared(shared, True)
