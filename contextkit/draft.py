@@ -11,32 +11,15 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
 
 from contextkit.errors import PolicyError
 from contextkit.log import Entry
+from contextkit.log_view import LogView
 from contextkit.messages import Message
 from contextkit.piece import Piece, edit, entry_handle, split
-from contextkit.tokens import Measure, TokenCounter, add
+from contextkit.tokens import Measure, TokenCounter, add, measure_all
 from contextkit.tools import Tool
 from contextkit.validity import problems
-
-
-class LogView(Protocol):
-    """The log as a draft reads it: the stored entries and this turn's new ones, by `seq`."""
-
-    @property
-    def stop(self) -> int:
-        """One past the newest entry."""
-        ...
-
-    def entry(self, seq: int) -> Entry: ...
-
-    def entries(self, start: int, stop: int) -> list[Entry]: ...
-
-    def span(self, start: int, stop: int) -> Measure:
-        """The measure of `start <= seq < stop`; two look-ups, whatever the length."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +222,7 @@ class Draft:
                     stop=stop,
                     action="replace",
                     shown=tuple(messages),
-                    measure=self._measure(messages),
+                    measure=measure_all(self.counter, messages),
                     section=piece.section if section is None else section,
                     policy=policy,
                     why=why,
@@ -274,7 +257,7 @@ class Draft:
         piece = Piece(
             at,
             at,
-            self._measure(messages),
+            measure_all(self.counter, messages),
             "insert",
             tuple(messages),
             section,
@@ -285,7 +268,7 @@ class Draft:
 
         def put(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
             halves = split(pieces, at, self.log)
-            index = next((i for i, p in enumerate(halves) if _is_behind(p, at)), len(halves))
+            index = next((i for i, p in enumerate(halves) if p.is_behind(at)), len(halves))
             return (*halves[:index], piece, *halves[index:])
 
         return self._put(put, sticky)
@@ -330,12 +313,6 @@ class Draft:
         if not policy or not why:
             raise PolicyError("an edit needs a policy and a reason: give both policy and why")
 
-    def _measure(self, messages: Sequence[Message]) -> Measure:
-        total = self.counter.zero
-        for message in messages:
-            total = add(total, self.counter.measure(message))
-        return total
-
     def _refuse(self, start: int, stop: int, policy: str) -> None:
         guard = self.is_protected(start, stop)
         if guard is not None:
@@ -365,16 +342,3 @@ class Draft:
     def _put(self, put: Callable[[Sequence[Piece]], tuple[Piece, ...]], sticky: bool) -> Draft:
         kept = put(self.sticky) if sticky else self.sticky
         return replace(self, pieces=put(self.pieces), sticky=kept)
-
-
-def _is_behind(piece: Piece, at: int) -> bool:
-    """Whether a new item at `at` stands before this piece; items at one place keep their order."""
-    return piece.start > at or (piece.start == at and not piece.is_inserted)
-
-
-def leading_system(log: LogView) -> int:
-    """How many system (or developer) messages open the log."""
-    seq = 0
-    while seq < log.stop and log.entry(seq).message.role in ("system", "developer"):
-        seq += 1
-    return seq

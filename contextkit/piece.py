@@ -54,6 +54,10 @@ class Piece:
             return "x" + (self.shown[0].digest.hex()[:6] if self.shown else "0")
         return entry_handle(self.start, self.stop)
 
+    def is_behind(self, at: int) -> bool:
+        """Whether an item inserted at `at` stands before this piece; items there keep their order."""
+        return self.start > at or (self.start == at and not self.is_inserted)
+
 
 def entry_handle(start: int, stop: int) -> str:
     """The handle of the entries `start <= seq < stop`."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from contextkit.draft import Draft, LogView, Protected, leading_system
+from contextkit.draft import Draft, Protected
 from contextkit.errors import ContextKitError, PolicyError
+from contextkit.log_view import LogView, leading_system
 from contextkit.piece import Piece, merge
 from contextkit.policy import Policy, Stage, Turn
 from contextkit.repair import repair

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -55,7 +56,7 @@ class Turn:
         return int(self.shares.get(section, 1.0) * (self.window - self.reply_reserve))
 
 
-class Policy(BaseModel):
+class Policy(BaseModel, ABC):
     """Base of every policy: a frozen pydantic model whose fields are its YAML.
 
     A subclass sets `kind` and `stage` and writes `apply`. It holds no state between turns: what has
@@ -67,6 +68,6 @@ class Policy(BaseModel):
     kind: ClassVar[str]
     stage: ClassVar[Stage]
 
+    @abstractmethod
     def apply(self, draft: Draft, turn: Turn) -> Draft:
         """The draft with this policy's edits. Must not look at the clock or at chance."""
-        raise NotImplementedError

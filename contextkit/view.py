@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from contextkit import piece as pieces_of
-from contextkit.draft import LogView
 from contextkit.log import Entry
+from contextkit.log_view import LogView
 from contextkit.piece import Piece
 from contextkit.prefix import runs, stable
 from contextkit.seal import Plan, Sent
 from contextkit.store import StoredView
-from contextkit.tokens import TokenCounter, add
+from contextkit.tokens import TokenCounter, measure_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +83,7 @@ def _load_pieces(
 ) -> tuple[Piece, ...]:
     loaded: list[Piece] = []
     for fields, shown in pieces_of.load(rows):
-        measure = counter.zero
-        for message in shown or ():
-            measure = add(measure, counter.measure(message))
-        if shown is None:
-            measure = log.span(fields["start"], fields["stop"])
+        span = fields["start"], fields["stop"]
+        measure = log.span(*span) if shown is None else measure_all(counter, shown)
         loaded.append(Piece(measure=measure, shown=shown, **fields))
     return tuple(loaded)

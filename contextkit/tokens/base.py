@@ -76,3 +76,11 @@ def subtract(left: Measure, right: Measure) -> Measure:
     if len(left) == 2:
         return left[0] - right[0], left[1] - right[1]
     return tuple(a - b for a, b in zip(left, right, strict=True))
+
+
+def measure_all(counter: TokenCounter, messages: Sequence[Message]) -> Measure:
+    """The measure of several messages together."""
+    total = counter.zero
+    for message in messages:
+        total = add(total, counter.measure(message))
+    return total

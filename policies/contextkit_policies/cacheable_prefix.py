@@ -11,7 +11,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from contextkit.draft import Draft, leading_system
+from contextkit.draft import Draft
+from contextkit.log_view import leading_system
 from contextkit.policy import Policy, Stage, Turn
 
 MAX_POINTS = 4

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from contextkit.draft import Draft, leading_system
+from contextkit.draft import Draft
+from contextkit.log_view import leading_system
 from contextkit.piece import Piece
 from contextkit.policy import Policy, Stage, Turn
 

@@ -22,9 +22,9 @@ def tool_input(arguments: str) -> dict[str, Any]:
             if "\\u" in arguments:  # an escaped lone surrogate is JSON, but not UTF-8
                 json.dumps(value, ensure_ascii=False).encode()
             return value  # pyright: ignore[reportUnknownVariableType]
+        return {RAW: arguments}
     except (ValueError, RecursionError):
-        pass
-    return {RAW: arguments}
+        return {RAW: arguments}
 
 
 def _refuse(text: str) -> NoReturn:
