@@ -107,15 +107,16 @@ def run(policies: Sequence[Policy], draft: Draft, turn: Turn, irregular: bool) -
 def _fitted(policies: Sequence[Policy], draft: Draft, turn: Turn, repairing: bool) -> Draft:
     """The policies under the limit; where later ones or repairs added to it, under a lower one."""
     limit = draft.limit_tokens
-    done = draft
+    done = under = draft
     for attempt in range(ATTEMPTS):
-        under = replace(draft, limit_tokens=limit)
-        done, lowest = _run(policies, under, replace(turn, attempt=attempt), repairing)
+        if attempt:
+            under, turn = replace(draft, limit_tokens=limit), replace(turn, attempt=attempt)
+        done, lowest = _run(policies, under, turn, repairing)
         over = done.upper_tokens - draft.limit_tokens
         if over <= 0 or limit <= over:
             break
         limit = min(limit, lowest) - over
-    return replace(done, limit_tokens=draft.limit_tokens)
+    return done if under is draft else replace(done, limit_tokens=draft.limit_tokens)
 
 
 def _run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from contextkit.log import Entry
 from contextkit.store import HistoryStore, ThreadRecord
@@ -87,10 +87,6 @@ class LogReader:
             newest = list(self._cache.items())[-limit:]
             self._cache = dict(newest)
 
-    def forget(self) -> None:
-        """Drop everything remembered (after a recount)."""
-        self._cache.clear()
-
 
 class TurnLog:
     """A reader with this turn's new entries behind it; the `LogView` of a draft."""
@@ -124,6 +120,3 @@ class TurnLog:
             return self._reader.zero
         total = self.entry(stop - 1).total
         return subtract(total, self.entry(start - 1).total) if start else total
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self.entries(0, self._stop))

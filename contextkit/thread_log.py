@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -45,11 +46,12 @@ class ThreadLog:
             if stored is None:
                 self.view = View()
                 return
-            covered = views.shown_ranges(stored)
+            body = json.loads(stored.body)
+            covered = views.shown_ranges(body)
             newest = (covered[-1][1] if covered else 0, head.n_entries)
             self.reader.prefetch([*covered, newest] if newest[1] - newest[0] < 64 else covered)
             log = TurnLog(self.reader, (), head.n_entries)
-            self.view = views.load(stored, log, self.counter)
+            self.view = views.load(stored.version, body, log, self.counter)
 
     def chained(self, messages: Sequence[Message], measures: Sequence[Measure]) -> list[Entry]:
         """The entries that messages become behind the newest one. Raises `InvalidMessage`."""

@@ -14,7 +14,6 @@ from contextkit.log_view import LogView
 from contextkit.piece import Piece
 from contextkit.prefix import runs, stable
 from contextkit.seal import Plan, Sent
-from contextkit.store import StoredView
 from contextkit.tokens import TokenCounter, measure_all
 
 
@@ -29,26 +28,25 @@ class View:
     sent: Sent | None = None
 
 
-def load(stored: StoredView, log: LogView, counter: TokenCounter) -> View:
-    """The view that `following` stored, measured by `counter`."""
-    body = json.loads(stored.body)
+def load(version: int, body: dict[str, Any], log: LogView, counter: TokenCounter) -> View:
+    """The view whose JSON `following` wrote, measured by `counter`."""
     pieces = _load_pieces(body["pieces"], log, counter)
     sent = body["sent"]
     rows = sent["pieces"]
     shown = pieces if rows is None else _load_pieces(rows, log, counter)
-    return View(stored.version, body["covered"], pieces, _sent(shown, sent["tools"], sent["at"]))
+    return View(version, body["covered"], pieces, _sent(shown, sent["tools"], sent["at"]))
 
 
 def _sent(shown: Sequence[Piece], tools_digest: str, at: float) -> Sent:
     return Sent(tuple(runs(shown)), tuple(runs(stable(shown))), tools_digest, at)
 
 
-def shown_ranges(stored: StoredView) -> list[tuple[int, int]]:
-    """The ranges of the log that a stored view shows, ascending; for fetching them together.
+def shown_ranges(body: dict[str, Any]) -> list[tuple[int, int]]:
+    """The ranges of the log that a view's JSON shows, ascending; for fetching them together.
 
     The entry before each range comes too: it bounds the range's measure.
     """
-    rows = json.loads(stored.body)["pieces"]
+    rows = body["pieces"]
     return [(max(0, row["start"] - 1), row["stop"]) for row in rows if "shown" not in row]
 
 
