@@ -43,6 +43,8 @@ class Call:
     ledger: Ledger = field(compare=False)
     plan: Any = field(default=None, compare=False, repr=False)
     """What `Thread.record` commits; private to the manager."""
+    tenant: str = field(default="", compare=False)
+    """Whose thread it was made from; caches are never shared across tenants."""
 
     def to_openai(self) -> dict[str, Any]:
         """The `messages` and `tools` of an OpenAI chat completion request."""

@@ -21,6 +21,7 @@ from contextkit import plugins
 from contextkit.budget import Budget
 from contextkit.errors import ConfigError, UnknownPlugin
 from contextkit.policy import Policy
+from contextkit.scheduler import Schedule
 
 DEFAULT_POLICIES = ("tool_results", "sliding_window", "cacheable_prefix")
 """What a configuration without `policies` gets: any length of history fits, the prefix stays put."""
@@ -59,6 +60,7 @@ PolicySpec: TypeAlias = Annotated[Any, _resolver("policies")]
 BackendSpec: TypeAlias = Annotated[Any, _resolver("backends")]
 HistorySpec: TypeAlias = Annotated[Any, _resolver("stores")]
 VectorsSpec: TypeAlias = Annotated[Any, _resolver("vectors")]
+EmbedderSpec: TypeAlias = Annotated[Any, _resolver("embedders")]
 
 
 def _no_field(model: type[BaseModel]) -> str:
@@ -80,6 +82,10 @@ class Config(BaseModel):
         description="Where threads are kept",
     )
     vectors: VectorsSpec | None = Field(default=None, description="Where vectors are kept")
+    embedder: EmbedderSpec | None = Field(
+        default=None,
+        description="What turns texts into vectors; without one, words alone are found",
+    )
     policies: tuple[PolicySpec, ...] = Field(
         default=DEFAULT_POLICIES,
         validate_default=True,
@@ -91,6 +97,10 @@ class Config(BaseModel):
     cache_rules: str | None = Field(
         default=None,
         description="Path of a YAML file whose rows come before the shipped cache rules",
+    )
+    schedule: Schedule | None = Field(
+        default_factory=Schedule,
+        description="When edits of the cached prefix are made; null: as soon as a policy asks",
     )
 
 
@@ -211,6 +221,7 @@ def schema() -> dict[str, Any]:
         "backend": "backends",
         "history": "stores",
         "vectors": "vectors",
+        "embedder": "embedders",
     }
     for name, group in plural.items():
         described = top["properties"][name].get("description", "")

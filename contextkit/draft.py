@@ -49,6 +49,8 @@ class Draft:
     cache_points: tuple[tuple[int, str, str], ...] = ()
     """(`seq` of the entry that ends the cached prefix, or -1 for the tools; ttl; why)."""
     notes: tuple[str, ...] = ()
+    held_tokens: float = 0.0
+    """What edits that wait have cost up to this call, in tokens at the uncached price."""
 
     # -- what it holds -----------------------------------------------------------------------
 
@@ -143,8 +145,12 @@ class Draft:
         section: str | None = None,
         pinned: bool | None = None,
         sticky: bool = True,
+        volatile: bool | None = None,
     ) -> Draft:
-        """Show a range as it was said (again), in another section or pinned."""
+        """Show a range as it was said (again), in another section or pinned.
+
+        `volatile`, for a transient edit: only this call shows it so, what follows is not repeated.
+        """
         self._reasoned(policy, why)
         span = self.log.span
 
@@ -159,6 +165,7 @@ class Draft:
                 policy=policy,
                 why=why,
                 detail="",
+                volatile=piece.volatile if volatile is None else volatile,
             )
 
         return self._edit(start, stop, change, sticky)
@@ -246,10 +253,12 @@ class Draft:
         why: str,
         sticky: bool = False,
         volatile: bool | None = None,
+        detail: str = "",
     ) -> Draft:
         """Put new messages before entry `at` (or at the end).
 
-        A transient item is `volatile` unless it is made the same way on every turn.
+        A transient item is `volatile` unless it is made the same way on every turn. `detail` stays
+        with it for the policy that made it.
         """
         self._reasoned(policy, why)
         if not messages:
@@ -264,6 +273,7 @@ class Draft:
             policy=policy,
             why=why,
             volatile=not sticky if volatile is None else volatile,
+            detail=detail,
         )
 
         def put(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
@@ -272,6 +282,12 @@ class Draft:
             return (*halves[:index], piece, *halves[index:])
 
         return self._put(put, sticky)
+
+    def remove(self, item: Piece) -> Draft:
+        """Take out an item that was inserted, for good; the log's own entries are dropped instead."""
+        if not item.is_inserted:
+            raise PolicyError(f"{item.handle} is history; use drop to leave it out")
+        return self._put(lambda pieces: tuple(p for p in pieces if p != item), True)
 
     def move(
         self, start: int, stop: int, *, to: int, policy: str, why: str, sticky: bool = False
@@ -292,6 +308,24 @@ class Draft:
             return (*rest[:index], *taken, *rest[index:])
 
         return self._put(put, sticky)
+
+    def arrange(self, items: Sequence[Piece], *, policy: str, why: str) -> Draft:
+        """Show transient items that were inserted at one place in this order, in the slots they fill.
+
+        Who made an item and why stays said; the committed table never has them. Raises `PolicyError` for
+        history, for what is committed, and for items of different places.
+        """
+        self._reasoned(policy, why)
+        for item in items:
+            if item not in self.pieces or not item.is_inserted or item in self.sticky:
+                raise PolicyError(
+                    f"{policy} may not move {item.handle}: it was not made for this call"
+                )
+        if len({item.start for item in items}) > 1:
+            raise PolicyError(f"{policy}: items of different places cannot change places")
+        waiting = iter([replace(item, why=f"{item.why}; {policy}: {why}") for item in items])
+        pieces = tuple(next(waiting) if piece in items else piece for piece in self.pieces)
+        return replace(self, pieces=pieces)
 
     # -- beside the pieces ---------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ ContextKitError
 │   └── UnknownPlugin           no policy, backend or store of that kind is installed
 ├── InvalidMessage              a message cannot be part of a conversation, named by its place
 │   └── MessageTooLarge         it is over the size that one message may have
+├── InvalidDocument             a document cannot be read, or is not what its name says
 ├── BudgetExceeded              what must be kept does not fit the window, named piece by piece
 ├── PolicyError                 a policy did what its stage or the draft does not allow
 ├── UnknownHandle               a handle names nothing in this thread
@@ -13,11 +14,17 @@ ContextKitError
 │   ├── RateLimited             the provider asks to come back later
 │   ├── BackendUnavailable      no answer: dead server, cut stream, time-out
 │   └── RequestRefused          the provider refused the request for another reason
+├── EngineError                 the local engine could not go on with one request; the others do
+│   ├── PoolExhausted           its keys and values do not fit the pool, in tokens asked and available
+│   ├── NotFinite               its logits are NaN or infinite, at the named position
+│   └── UnsupportedModel        the model cannot do what the settings ask, such as sinks
+├── EmbeddingFailed             texts could not be turned into vectors, or into wrong ones
 └── StoreError                  history could not be read or written; nothing acknowledged is lost
     ├── StoreBusy               another writer held the lock for too long
     ├── StoreReadOnly           the file or the disk does not take writes
     ├── StoreTooNew             the database was written by a newer contextkit
     ├── StoreCorrupt            a stored digest or count does not match its content
+    ├── VectorsMismatch         an index holds vectors of another embedder or dimension
     └── ViewConflict            another process committed this thread's view first
 """
 
@@ -42,6 +49,10 @@ class InvalidMessage(ContextKitError):
 
 class MessageTooLarge(InvalidMessage):
     """One message is larger than the log accepts."""
+
+
+class InvalidDocument(ContextKitError):
+    """A document cannot be read, or is not what its name says; nothing of it was stored."""
 
 
 class BudgetExceeded(ContextKitError):
@@ -101,6 +112,35 @@ class RequestRefused(BackendError):
     """The provider refused the request: key, model name, content."""
 
 
+class EngineError(ContextKitError):
+    """The local engine could not go on with one request; the engine and other requests live on."""
+
+
+class PoolExhausted(EngineError):
+    """The keys and values of a request do not fit the pool: `asked_tokens` against `available_tokens`."""
+
+    def __init__(self, message: str, *, asked_tokens: int, available_tokens: int) -> None:
+        super().__init__(message)
+        self.asked_tokens = asked_tokens
+        self.available_tokens = available_tokens
+
+
+class NotFinite(EngineError):
+    """The logits of a request are NaN or infinite; the message names the request and the position."""
+
+
+class UnsupportedModel(EngineError, ConfigError):
+    """The model cannot do what the settings ask of it, such as sinks on learned positions."""
+
+
+class EmbeddingFailed(ContextKitError):
+    """Texts could not be turned into vectors, or the vectors are not what the embedder promised."""
+
+
+class ReplayError(ContextKitError):
+    """A recording cannot be read, or not replayed the way it was asked."""
+
+
 class StoreError(ContextKitError):
     """History could not be read or written; what was acknowledged before is still there."""
 
@@ -119,6 +159,10 @@ class StoreTooNew(StoreError):
 
 class StoreCorrupt(StoreError):
     """A stored digest or count does not match the content it stands for."""
+
+
+class VectorsMismatch(StoreError):
+    """The index holds vectors of another embedder or dimension; it can be made again from the history."""
 
 
 class ViewConflict(StoreError):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from contextkit.errors import UnknownHandle
 from contextkit.piece import Action, entry_handle, parse_handle
 from contextkit.usage import Usage
+from contextkit.verdict import Verdict
 
 
 class Decision(NamedTuple):
@@ -33,6 +34,8 @@ class Decision(NamedTuple):
     stop: int
     handle: str = ""
     pinned: bool = False
+    volatile: bool = False
+    """Shown so in this call only: what stands from here on is not expected to be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class Ledger:
     usage: Usage | None = None
     cost_usd: float | None = None
     """The real cost of the call by its usage and the dated prices, input and output."""
+    verdict: Verdict | None = None
+    """What the provider said about its cache, where it was asked."""
 
     @property
     def limit_tokens(self) -> int:
@@ -170,9 +175,15 @@ class Ledger:
         )
         return "\n".join(lines)
 
-    def closed(self, turn: int, usage: Usage | None, cost_usd: float | None) -> Ledger:
+    def closed(
+        self,
+        turn: int,
+        usage: Usage | None,
+        cost_usd: float | None,
+        verdict: Verdict | None = None,
+    ) -> Ledger:
         """The same ledger after the call was answered."""
-        return replace(self, turn=turn, usage=usage, cost_usd=cost_usd)
+        return replace(self, turn=turn, usage=usage, cost_usd=cost_usd, verdict=verdict)
 
     def renumbered(self, start: int, by: int) -> Ledger:
         """The same ledger where entries from `start` on were stored `by` places further on."""
@@ -184,7 +195,7 @@ class Ledger:
         """Everything as JSON values; sections and the limit are written out."""
         out = {f.name: getattr(self, f.name) for f in fields(self)}
         out["decisions"] = [d._asdict() for d in self.decisions]
-        for name in ("prefix", "forecast", "usage"):
+        for name in ("prefix", "forecast", "usage", "verdict"):
             value = out[name]
             out[name] = None if value is None else asdict(value)
         out["notes"] = list(self.notes)
@@ -201,6 +212,7 @@ class Ledger:
         rest["forecast"] = CacheForecast(**rest["forecast"])
         rest["notes"] = tuple(rest["notes"])
         rest["usage"] = Usage(**rest["usage"]) if rest["usage"] else None
+        rest["verdict"] = Verdict(**rest["verdict"]) if rest.get("verdict") else None
         return cls(**rest)
 
 

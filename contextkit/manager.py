@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -13,16 +15,22 @@ from weakref import WeakValueDictionary
 from contextkit import pricing
 from contextkit.backend import Backend
 from contextkit.budget import Budget
+from contextkit.calibration import Calibration
 from contextkit.config import DEFAULT_POLICIES, Config, check_order, read
+from contextkit.embedding import Embedder
 from contextkit.errors import ConfigError, StoreBusy
+from contextkit.ledger import Ledger
 from contextkit.policy import Policy
+from contextkit.scheduler import Schedule
 from contextkit.store import HistoryStore, Problem, SeqTaken, ThreadRecord
 from contextkit.thread import Thread
 from contextkit.tokens import Measure
 from contextkit.tools import Tool
 from contextkit.usage import Usage
+from contextkit.vector_index import VectorIndex
 from contextkit.vectors import VectorStore
 
+DEFAULT_SCHEDULE = Schedule()
 RECOUNTS = 5
 """Times a recount is tried anew where another process appended meanwhile."""
 
@@ -40,9 +48,11 @@ class ContextManager:
         *,
         budget: Budget | Mapping[str, Any] | None = None,
         history: HistoryStore | str | Mapping[str, Any] = "memory",
-        vectors: Any = None,
+        vectors: VectorStore | str | Mapping[str, Any] | None = None,
+        embedder: Embedder | str | Mapping[str, Any] | None = None,
         policies: Sequence[Policy | str | Mapping[str, Any]] = DEFAULT_POLICIES,
         cache_rules: str | None = None,
+        schedule: Schedule | Mapping[str, Any] | None = DEFAULT_SCHEDULE,
         max_message_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         config = read(
@@ -51,8 +61,10 @@ class ContextManager:
                 "budget": budget or {},
                 "history": history,
                 "vectors": vectors,
+                "embedder": embedder,
                 "policies": list(policies),
                 "cache_rules": cache_rules,
+                "schedule": schedule,
                 "max_message_bytes": max_message_bytes,
             }
         )
@@ -68,16 +80,29 @@ class ContextManager:
     def _set_up(self, config: Config) -> None:
         check_order(config.policies)
         self.config = config
+        self.clock: Callable[[], float] = time.time
         self.backend: Backend = config.backend
         self.history: HistoryStore = config.history
         self.vectors: VectorStore | None = config.vectors
+        self.embedder: Embedder | None = config.embedder
+        self.vector_index: VectorIndex | None = None
+        if self.vectors is not None and self.embedder is not None:
+            self.vector_index = VectorIndex(self.history, self.vectors, self.embedder)
         self.policies: tuple[Policy, ...] = config.policies
         self.budget = config.budget
         self.max_message_bytes = config.max_message_bytes
+        self.schedule = config.schedule
         self.counter = self.backend.counter
         capabilities = self.backend.capabilities
         self.window, self.reply_reserve = self.budget.resolve(capabilities.context_window)
         self.rule = _rule(capabilities.provider, capabilities.model, config.cache_rules)
+        self._stated_rule, self._calibration_key = (
+            self.rule,
+            f"cache/{capabilities.provider}/{capabilities.model}",
+        )
+        self._calibration = Calibration.load(self.history.load_state(self._calibration_key) or "")
+        if self.rule is not None:
+            self.rule = self._calibration.applied(self.rule)
         self._threads: WeakValueDictionary[tuple[str, str], Thread] = WeakValueDictionary()
         self._frames: dict[bytes, Measure] = {}
         self._lock = RLock()
@@ -97,9 +122,10 @@ class ContextManager:
         self.history.close()
         if self.vectors is not None:
             self.vectors.close()
-        close = getattr(self.backend, "close", None)
-        if close is not None:
-            close()
+        for part in (self.backend, self.embedder):
+            close = getattr(part, "close", None)
+            if close is not None:
+                close()
 
     def thread(self, name: str, *, tenant: str = "default") -> Thread:
         """Open a thread, or create it. The same name gives the same object while one is in use."""
@@ -130,8 +156,33 @@ class ContextManager:
         return thread
 
     def verify(self, tenant: str | None = None) -> list[Problem]:
-        """Re-derive every digest, chain, total and view of the store; empty where all is well."""
-        return list(self.history.verify(tenant))
+        """Re-derive every digest, chain, total and view of the store; empty where all is well.
+
+        A vector index is compared with the history by its ids and by a sample of its rows.
+        """
+        problems = list(self.history.verify(tenant))
+        if self.vector_index is not None:
+            for each in sorted({record.tenant for record in self.history.list_threads(tenant)}):
+                problems += self.vector_index.check(each)
+        return problems
+
+    def reindex(
+        self, tenant: str | None = None, *, advance: Callable[[int], None] | None = None
+    ) -> int:
+        """Make the vector index again from the history, for one tenant or all; returns its rows.
+
+        `advance` is told how many more entries and chunks are done. What was embedded before is taken
+        from the memo. Raises `ConfigError` where there are no vectors or no embedder.
+        """
+        if self.vectors is None or self.vector_index is None:
+            raise ConfigError(
+                "vectors, embedder: an index needs both, such as vectors: {kind: chroma, path: …} and "
+                "embedder: {kind: minilm}"
+            )
+        tenants = {record.tenant for record in self.history.list_threads(tenant)}
+        if tenant is None:
+            self.vectors.reset()
+        return sum(self.vector_index.rebuild(each, advance) for each in sorted(tenants))
 
     def frame(self, tools: tuple[Tool, ...]) -> Measure:
         """What the tools and the template cost; counted once for each list of tools."""
@@ -148,6 +199,21 @@ class ContextManager:
             return None
         bill = pricing.cost(self.rule, usage)
         return bill.total_usd if bill else None
+
+    def calibrate(self, ledger: Ledger, gap_s: float | None) -> Ledger:
+        """The closed ledger with what its usage says against the cache rules, which learn from it."""
+        stated, usage = self._stated_rule, ledger.usage
+        if stated is None or usage is None:
+            return ledger
+        with self._lock:
+            known = self._calibration
+            self._calibration = known.observe(stated, ledger, usage, gap_s)
+            if self._calibration == known:
+                return ledger
+            self.history.save_state(self._calibration_key, self._calibration.dump())
+            self.rule = self._calibration.applied(stated)
+            found = tuple(self._calibration.contradictions(stated))
+        return replace(ledger, notes=(*ledger.notes, *found))
 
     def save_counter(self) -> None:
         """Keep what the counter has learned for later processes."""

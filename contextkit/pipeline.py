@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from contextkit.draft import Draft, Protected
 from contextkit.errors import ContextKitError, PolicyError
 from contextkit.log_view import LogView, leading_system
+from contextkit.memo import Memo
 from contextkit.piece import Piece, merge
 from contextkit.policy import Policy, Stage, Turn
+from contextkit.pricing import CacheRule
 from contextkit.repair import repair
 from contextkit.tokens import Measure
 from contextkit.tools import Tool
@@ -51,6 +53,11 @@ def begin(
         tenant=thread.tenant,
         thread=thread.name,
         backend=manager.backend,
+        memo=Memo(manager.history, thread.tenant),
+        memory_of=lambda: thread.memory,
+        n_calls=view.version,
+        cold=_is_cold(view, manager.rule, manager.clock()),
+        gaps_s=view.sent.pace.gaps_s if view.sent else (),
     )
     draft = Draft(
         log=log,
@@ -65,6 +72,14 @@ def begin(
     if request >= 0:
         draft = _labelled(draft, draft.protected[0])
     return draft, turn
+
+
+def _is_cold(view: View, rule: CacheRule | None, now: float) -> bool:
+    """Whether the cache of the call before has lapsed by the provider's rules."""
+    if view.sent is None or rule is None:
+        return False
+    seconds = rule.ttl(view.sent.ttl or None).seconds
+    return seconds is not None and now - view.sent.at > seconds
 
 
 def start_pieces(
@@ -123,30 +138,47 @@ def _run(
     policies: Sequence[Policy], draft: Draft, turn: Turn, repairing: bool
 ) -> tuple[Draft, int]:
     """The draft after all, and the fewest tokens it had on the way: what came on top was added late."""
-    lowest = draft.upper_tokens
+    limit, lowest = draft.limit_tokens, draft.upper_tokens
+    is_settled = False
     for index, policy in enumerate(policies):
-        if repairing and policy.stage is Stage.ARRANGE:
-            draft, repairing = repair(draft), False
+        if policy.stage is Stage.ARRANGE and not is_settled:
+            draft, is_settled = _settled(policies, draft, turn, limit, repairing), True
         draft = _apply(policy, index, draft, turn)
         lowest = min(lowest, draft.upper_tokens)
-    return repair(draft) if repairing else draft, lowest
+    return draft if is_settled else _settled(policies, draft, turn, limit, repairing), lowest
+
+
+def _settled(
+    policies: Sequence[Policy], draft: Draft, turn: Turn, limit: int, repairing: bool
+) -> Draft:
+    """The draft repaired where that is due, its whole limit back, after every policy's second look."""
+    draft = replace(repair(draft) if repairing else draft, limit_tokens=limit)
+    for index, policy in enumerate(policies):
+        draft = _guarded(policy, index, policy.settle, draft, turn)
+    return draft
 
 
 def _apply(policy: Policy, index: int, draft: Draft, turn: Turn) -> Draft:
-    try:
-        changed = policy.apply(draft, turn)
-    except ContextKitError:
-        raise
-    except Exception as error:
-        raise PolicyError(
-            f"policies.{index} ({policy.kind}) failed: {type(error).__name__}: {error}"
-        ) from error
+    changed = _guarded(policy, index, policy.apply, draft, turn)
     if policy.stage is Stage.ARRANGE and changed.measure != draft.measure:
         raise PolicyError(
             f"policies.{index} ({policy.kind}) only arranges, but changed what is said; its stage "
             "must be gather or shrink for that"
         )
     return changed
+
+
+def _guarded(
+    policy: Policy, index: int, step: Callable[[Draft, Turn], Draft], draft: Draft, turn: Turn
+) -> Draft:
+    try:
+        return step(draft, turn)
+    except ContextKitError:
+        raise
+    except Exception as error:
+        raise PolicyError(
+            f"policies.{index} ({policy.kind}) failed: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _is_pending(draft: Draft) -> bool:

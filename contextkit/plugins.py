@@ -1,6 +1,6 @@
-"""Finds policies, backends and stores by `kind`, through entry points; loads the one that is asked for.
+"""Finds policies, backends, stores, embedders by `kind`, through entry points; loads the one asked for.
 
-Three groups: `contextkit.policies`, `contextkit.backends`, `contextkit.stores`. A package adds its own
+The groups: `contextkit.policies`, `.backends`, `.stores`, `.vectors`, `.embedders`. A package adds its own
 by declaring an entry point; a test or a notebook calls `register`.
 """
 
@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeAlias
 
 from contextkit.errors import ConfigError, UnknownPlugin
 
-Group: TypeAlias = Literal["policies", "backends", "stores", "vectors"]
-GROUPS: tuple[Group, ...] = ("policies", "backends", "stores", "vectors")
+Group: TypeAlias = Literal["policies", "backends", "stores", "vectors", "embedders"]
+GROUPS: tuple[Group, ...] = ("policies", "backends", "stores", "vectors", "embedders")
 
 _registered: dict[tuple[Group, str], type[Any]] = {}
 

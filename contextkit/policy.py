@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from contextkit.backend import Backend
 from contextkit.draft import Draft
+from contextkit.memo import Memo
 from contextkit.pricing import CacheRule
 from contextkit.tools import Tool
+
+if TYPE_CHECKING:
+    from contextkit.recall.memory import Memory
 
 
 class Stage(IntEnum):
@@ -48,8 +52,23 @@ class Turn:
     tenant: str = "default"
     thread: str = ""
     backend: Backend | None = None
+    memo: Memo | None = None
+    """What policies keep for the tenant; None outside a manager."""
+    memory_of: Callable[[], Memory] | None = None
+    """Makes the searchable memory of the thread; see `memory`."""
+    n_calls: int = 0
+    """Calls of this thread that were recorded."""
+    cold: bool = False
+    """Whether what the provider had cached has lapsed, so that an edit moves no prefix."""
+    gaps_s: tuple[float, ...] = ()
+    """Seconds between the latest calls, oldest first."""
     attempt: int = 0
     """0 at first; then how often the policies were asked again because the call did not fit."""
+
+    @property
+    def memory(self) -> Memory | None:
+        """The thread's searchable memory, made at its first use; None outside a manager."""
+        return None if self.memory_of is None else self.memory_of()
 
     def share_tokens(self, section: str) -> int:
         """What the budget grants a section (`shares` of the window without the reply reserve)."""
@@ -71,3 +90,11 @@ class Policy(BaseModel, ABC):
     @abstractmethod
     def apply(self, draft: Draft, turn: Turn) -> Draft:
         """The draft with this policy's edits. Must not look at the clock or at chance."""
+
+    def settle(self, draft: Draft, turn: Turn) -> Draft:
+        """A second look, once it is decided what leaves the call and before anything is arranged.
+
+        For what can't be known earlier: a policy of the gather stage that lowered the draft's limit in
+        `apply` finds the whole limit here and fills what it set aside.
+        """
+        return draft

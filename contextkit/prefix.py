@@ -6,7 +6,7 @@ run: O(pieces), whatever the length of the history.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,20 +38,30 @@ class Shared:
 
 def runs(pieces: Sequence[Piece]) -> list[Run]:
     """What the pieces show, neighbouring log ranges joined."""
-    out: list[Run] = []
+    return list(_each_run(pieces))
+
+
+def _each_run(pieces: Sequence[Piece]) -> Iterator[Run]:
+    last: Run | None = None
     for index, piece in enumerate(pieces):
-        if piece.shown is not None:
+        if piece.shown is None:
+            if last is not None and last.stop == piece.start:
+                joined = add(last.measure, piece.measure)
+                last = Run(last.start, piece.stop, b"", joined, last.piece)
+                continue
+            if last is not None:
+                yield last
+            last = Run(piece.start, piece.stop, b"", piece.measure, index)
+        elif piece.shown:
+            if last is not None:
+                yield last
+                last = None
             measure = piece.measure
             for message in piece.shown:
-                out.append(Run(-1, -1, message.digest, measure, index))
+                yield Run(-1, -1, message.digest, measure, index)
                 measure = (0,) * len(measure)
-        elif out and out[-1].stop == piece.start and not out[-1].digest:
-            last = out[-1]
-            joined = add(last.measure, piece.measure)
-            out[-1] = Run(last.start, piece.stop, b"", joined, last.piece)
-        else:
-            out.append(Run(piece.start, piece.stop, b"", piece.measure, index))
-    return out
+    if last is not None:
+        yield last
 
 
 def stable(pieces: Sequence[Piece]) -> Sequence[Piece]:
@@ -66,10 +76,10 @@ def compare(
     earlier: Sequence[Run], later_pieces: Sequence[Piece], ranges: Ranges, zero: Measure
 ) -> Shared:
     """How far the later call repeats the earlier one, given as `runs`."""
-    later = runs(later_pieces)
+    others = _each_run(later_pieces)
     shared = zero
     for index, run in enumerate(earlier):
-        other = later[index] if index < len(later) else None
+        other = next(others, None)
         if other is None or bool(run.digest) != bool(other.digest):
             return Shared(shared, False, _parting(later_pieces, other, run.start))
         if run.digest:

@@ -91,6 +91,11 @@ class CacheRule:
     """Content blocks before a cache point that are searched for an entry; None: not limited."""
     granularity_tokens: Annotated[int, Field(ge=1)] = 1
     """Cached tokens are counted in multiples of this, rounded down."""
+    reads: Literal["points", "prefix", "units"] = "points"
+    """What a later call finds: what an earlier one had up to a cache point (or to its end), any prefix
+    the two share, or whole units (an input, an output, a prefix that several calls were seen to share)."""
+    caches_output: bool = False
+    """Whether an answer can be read from the cache by the call that repeats it."""
     invalidates: Invalidation = Invalidation()
     price: Price | None = None
     note: str = ""

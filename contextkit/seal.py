@@ -18,6 +18,30 @@ from contextkit.policy import Turn
 from contextkit.prefix import Run, compare
 from contextkit.tokens import Measure, add
 
+RECENT = 16
+"""Gaps between calls that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the calls of a thread follow each other, and what edits that wait have cost."""
+
+    gaps_s: tuple[float, ...] = ()
+    """Seconds between the latest calls, oldest first."""
+    held_tokens: float = 0.0
+    """Reads paid so far for edits that were put off, in tokens at the uncached price."""
+
+    def after(self, gap_s: float | None, held_tokens: float) -> Pace:
+        """The pace once another call was recorded."""
+        gaps = self.gaps_s if gap_s is None else (*self.gaps_s, round(max(0.0, gap_s), 1))
+        return Pace(gaps[-RECENT:], held_tokens)
+
+    def share_over(self, seconds: float | None) -> float:
+        """Share of the gaps that were longer; 0 where none is known."""
+        if seconds is None or not self.gaps_s:
+            return 0.0
+        return sum(gap > seconds for gap in self.gaps_s) / len(self.gaps_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -30,6 +54,9 @@ class Sent:
     tools_digest: str
     at: float
     """When it was recorded, seconds since the epoch."""
+    ttl: str = ""
+    """How long its last cache point holds, by the provider's name for it; empty: the default."""
+    pace: Pace = Pace()
 
 
 @dataclass(slots=True, eq=False)
@@ -121,6 +148,7 @@ def seal(
         fingerprint=_fingerprint(tools_digest, messages),
         ledger=ledger,
         plan=plan,
+        tenant=turn.tenant,
     )
 
 
@@ -289,4 +317,5 @@ def _decision(draft: Draft, piece: Piece) -> Decision:
         stop=piece.stop,
         handle="" if piece.is_inserted else handle,
         pinned=piece.pinned,
+        volatile=piece.volatile,
     )

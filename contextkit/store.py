@@ -7,10 +7,11 @@ from is durable as the store documents; a kill at any instant loses nothing that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from contextkit.documents import Chunk, Document
 from contextkit.log import Entry
 
 
@@ -138,6 +139,45 @@ class HistoryStore(Protocol):
         ...
 
     def save_state(self, key: str, value: str) -> None: ...
+
+    def load_memo(self, tenant: str, space: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """What is kept under these keys of a tenant's space; keys without a value are left out."""
+        ...
+
+    def save_memo(self, tenant: str, space: str, items: Mapping[str, bytes]) -> None:
+        """Keep values that can be made again (vectors, terms, model-made text), all or none.
+
+        A key that is there already takes the new value.
+        """
+        ...
+
+    def list_memo(self, tenant: str, space: str) -> list[str]:
+        """Every key of a space, sorted."""
+        ...
+
+    def drop_memo(self, tenant: str, space: str, keys: Sequence[str] | None = None) -> None:
+        """Forget these keys, or the whole space; keys that are not there are passed over."""
+        ...
+
+    def add_document(
+        self, thread: ThreadRecord, document: Document, chunks: Sequence[Chunk]
+    ) -> Document:
+        """Keep a document with all its chunks; returns it with its number.
+
+        Where the thread has a document of that digest already, that one is returned. The chunks of a
+        digest are stored once for each tenant.
+        """
+        ...
+
+    def documents(self, thread: ThreadRecord) -> list[Document]:
+        """The documents of a thread by number; a fork has those that came before its fork point."""
+        ...
+
+    def chunks(
+        self, thread: ThreadRecord, document: int, start: int = 0, stop: int | None = None
+    ) -> list[Chunk]:
+        """Chunks `start <= number < stop` of a document, in order; none of one that is not there."""
+        ...
 
     def verify(self, tenant: str | None = None) -> Iterator[Problem]:
         """Re-derive every digest, chain value, total and view; yield what does not match."""

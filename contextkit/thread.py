@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from contextkit import view as views
 from contextkit.backend import Reply, ReplyChunk
 from contextkit.call import Call
 from contextkit.dialects import parse_messages, parse_tools
+from contextkit.documents import Document, parse_chunk_handle
 from contextkit.errors import (
     ContextKitError,
     ContextOverflow,
@@ -24,7 +26,7 @@ from contextkit.errors import (
 from contextkit.expansion import Expansion
 from contextkit.ledger import Ledger
 from contextkit.log import Entry
-from contextkit.messages import Message
+from contextkit.messages import Message, text_message
 from contextkit.piece import entry_handle, parse_handle
 from contextkit.pipeline import begin, run
 from contextkit.reader import TurnLog
@@ -32,10 +34,12 @@ from contextkit.replies import reply_of
 from contextkit.seal import Plan, seal
 from contextkit.store import StoredView, ThreadRecord
 from contextkit.thread_log import ThreadLog
+from contextkit.verdict import read_verdict
 from contextkit.view import View
 
 if TYPE_CHECKING:
     from contextkit.manager import ContextManager
+    from contextkit.recall.memory import Memory
 
 
 class Thread:
@@ -94,8 +98,30 @@ class Thread:
             store, record = self.manager.history, self.record_
             return [entry.message for entry in store.entries(record, max(0, start), end)]
 
+    def ingest(self, source: str | Path | bytes, *, name: str | None = None) -> Document:
+        """Keep a document beside the log: text, Markdown, HTML or PDF, found from its content.
+
+        `source` is a path, the text itself, or its bytes. A string of one line that names a file is read
+        as a path: text from strangers is best given as bytes. The document is cut into chunks of about 200
+        tokens, which can be searched and expanded by their handles (`d1.0`); the same content again gives
+        the document that is there. Raises `InvalidDocument`.
+        """
+        from contextkit.documents.reading import read
+
+        document, chunks = read(source, name=name)
+        return self.manager.history.add_document(self.record_, document, chunks)
+
+    def documents(self) -> list[Document]:
+        """The documents that were ingested, in order; a fork has those that came before its point."""
+        return self.manager.history.documents(self.record_)
+
     def expand(self, handle: str) -> Expansion:
-        """The original messages behind a handle. Raises `UnknownHandle`."""
+        """The original messages, or the text of a document's chunk, behind a handle.
+
+        Raises `UnknownHandle`.
+        """
+        if (named := parse_chunk_handle(handle)) is not None:
+            return self._expand_chunks(handle, *named)
         with self._lock:
             self._log.refresh()
             span = parse_handle(handle)
@@ -103,8 +129,8 @@ class Thread:
                 newest = self._log.n_entries - 1
                 reach = f"goes up to m{newest}" if newest >= 0 else "is empty"
                 raise UnknownHandle(
-                    f"{handle!r} names nothing in thread {self.name!r}; handles look like m17 or "
-                    f"m3-17 and this thread {reach}"
+                    f"{handle!r} names nothing in thread {self.name!r}; handles look like m17, m3-17 or "
+                    f"d1.0 and this thread {reach}"
                 )
             entries = self.manager.history.entries(self.record_, *span)
             return Expansion(handle, [entry.message for entry in entries])
@@ -120,6 +146,14 @@ class Thread:
                     f"fork(at={at}): thread {self.name!r} has entries 0..{n_entries - 1}"
                 )
             return self.manager.adopt(self.record_, name, stop)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What was said in this thread and its documents, searchable; see `Memory.search`."""
+        from contextkit.recall.memory import Memory
+
+        manager = self.manager
+        return Memory(manager.history, self.record_, manager.embedder, manager.vector_index)
 
     def turns(self) -> list[Ledger]:
         """The ledgers of all recorded turns, oldest first."""
@@ -226,6 +260,21 @@ class Thread:
 
         return bridge.iterate(lambda: self.stream(input, tools=tools))
 
+    # -- inner: documents ----------------------------------------------------------------------
+
+    def _expand_chunks(self, handle: str, document: int, chunk: int | None) -> Expansion:
+        start, stop = (0, None) if chunk is None else (chunk, chunk + 1)
+        chunks = self.manager.history.chunks(self.record_, document, start, stop)
+        if not chunks:
+            known = (
+                ", ".join(f"{d.handle} ({d.n_chunks} chunks)" for d in self.documents()) or "none"
+            )
+            raise UnknownHandle(
+                f"{handle!r} names nothing in thread {self.name!r}; its documents: {known}"
+            )
+        text = "".join(each.text for each in chunks)
+        return Expansion(handle, [text_message("user", text)])
+
     # -- inner: the log ------------------------------------------------------------------------
 
     def _parse(self, messages: Any) -> list[Message]:
@@ -258,14 +307,16 @@ class Thread:
                     f"thread {self.name!r} is empty; give an input or append messages"
                 )
             log = TurnLog(self._log.reader, pending, n_entries)
-            draft, turn = begin(self, log, view, parsed_tools, limit_tokens)
+            start, turn = begin(self, log, view, parsed_tools, limit_tokens)
             irregular = self._log.is_irregular() or any(entry.irregular for entry in pending)
-            draft = run(manager.policies, draft, turn, irregular)
+            draft = run(manager.policies, start, turn, irregular)
+            if manager.schedule is not None:
+                draft = manager.schedule.settle(start, draft, turn, view.sent)
             call = seal(
                 draft,
                 turn,
                 sent=view.sent,
-                gap_s=max(0.0, time.time() - view.sent.at) if view.sent else None,
+                gap_s=max(0.0, manager.clock() - view.sent.at) if view.sent else None,
                 plan=Plan(self, draft, view.version, n_entries),
             )
             self._log.reader.trim(len(call.messages))
@@ -292,7 +343,10 @@ class Thread:
         messages = [*(entry.message for entry in new), reply.message]
         measures = [*(entry.measure for entry in new), manager.counter.measure(reply.message)]
         self._learn(plan, reply)
-        ledger = call.ledger.closed(0, reply.usage, manager.cost_of(reply.usage))
+        cost_usd = manager.cost_of(reply.usage)
+        ledger = call.ledger.closed(0, reply.usage, cost_usd, read_verdict(reply.raw))
+        before = log.view.sent
+        ledger = manager.calibrate(ledger, manager.clock() - before.at if before else None)
 
         def store(entries: list[Entry]) -> tuple[View, Ledger]:
             view, body = log.view, None
@@ -300,7 +354,7 @@ class Thread:
             account = ledger.renumbered(plan.n_entries, by) if by else ledger
             turn = json.dumps(account.to_dict())
             if plan.base_version == view.version:
-                view, body = views.following(view, plan, entries)
+                view, body = views.following(view, plan, entries, manager.clock())
             stored = None if body is None else StoredView(view.version, body)
             number = log.store.commit(self.record_, entries=entries, view=stored, turn=turn)
             return view, replace(account, turn=number)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from contextkit import piece as pieces_of
+from contextkit.draft import Draft
 from contextkit.log import Entry
 from contextkit.log_view import LogView
 from contextkit.piece import Piece
 from contextkit.prefix import runs, stable
-from contextkit.seal import Plan, Sent
+from contextkit.seal import Pace, Plan, Sent
 from contextkit.tokens import TokenCounter, measure_all
 
 
@@ -34,11 +34,23 @@ def load(version: int, body: dict[str, Any], log: LogView, counter: TokenCounter
     sent = body["sent"]
     rows = sent["pieces"]
     shown = pieces if rows is None else _load_pieces(rows, log, counter)
-    return View(version, body["covered"], pieces, _sent(shown, sent["tools"], sent["at"]))
+    pace = Pace(tuple(sent.get("gaps", ())), sent.get("held", 0.0))
+    restored = _sent(shown, sent["tools"], sent["at"], sent.get("ttl", ""), pace)
+    return View(version, body["covered"], pieces, restored)
 
 
-def _sent(shown: Sequence[Piece], tools_digest: str, at: float) -> Sent:
-    return Sent(tuple(runs(shown)), tuple(runs(stable(shown))), tools_digest, at)
+def _sent(shown: Sequence[Piece], tools_digest: str, at: float, ttl: str, pace: Pace) -> Sent:
+    return Sent(tuple(runs(shown)), tuple(runs(stable(shown))), tools_digest, at, ttl, pace)
+
+
+def _sent_now(view: View, draft: Draft, shown: Sequence[Piece], at: float) -> Sent:
+    """What a call of this draft, recorded at `at`, has sent."""
+    earlier = view.sent
+    pace = (earlier.pace if earlier else Pace()).after(
+        at - earlier.at if earlier else None, draft.held_tokens
+    )
+    ttl = draft.cache_points[-1][1] if draft.cache_points else ""
+    return _sent(shown, draft.tools_digest, at, ttl, pace)
 
 
 def shown_ranges(body: dict[str, Any]) -> list[tuple[int, int]]:
@@ -50,7 +62,13 @@ def shown_ranges(body: dict[str, Any]) -> list[tuple[int, int]]:
     return [(max(0, row["start"] - 1), row["stop"]) for row in rows if "shown" not in row]
 
 
-def following(view: View, plan: Plan, entries: Sequence[Entry]) -> tuple[View, str]:
+def committed(view: View, draft: Draft, at: float) -> View:
+    """The view after a call of this draft, recorded at `at` (seconds since the epoch)."""
+    sent = _sent_now(view, draft, draft.pieces, at)
+    return View(view.version + 1, draft.log.stop, draft.sticky, sent)
+
+
+def following(view: View, plan: Plan, entries: Sequence[Entry], at: float) -> tuple[View, str]:
     """The view after a recorded call, whose own `entries` are about to be stored, and its JSON text.
 
     Where other entries came before them, the new pieces reach only as far as the log that the call
@@ -62,7 +80,7 @@ def following(view: View, plan: Plan, entries: Sequence[Entry]) -> tuple[View, s
         covered = plan.n_entries
         sticky = pieces_of.truncate(sticky, covered, draft.log)
         shown = pieces_of.truncate(shown, covered, draft.log)
-    sent = _sent(shown, draft.tools_digest, time.time())
+    sent = _sent_now(view, draft, shown, at)
     same = [run[:3] for run in runs(sticky)] == [run[:3] for run in sent.runs]
     body = {
         "covered": covered,
@@ -71,6 +89,9 @@ def following(view: View, plan: Plan, entries: Sequence[Entry]) -> tuple[View, s
             "pieces": None if same else pieces_of.dump(shown),
             "tools": draft.tools_digest,
             "at": sent.at,
+            "ttl": sent.ttl,
+            "gaps": list(sent.pace.gaps_s),
+            "held": sent.pace.held_tokens,
         },
     }
     return View(view.version + 1, covered, sticky, sent), json.dumps(body)

@@ -18,13 +18,16 @@ NAMES = {
     "PolicyError", "RateLimited", "ReasoningPart", "Reply", "ReplyChunk", "RequestRefused",
     "Stage", "StoreBusy", "StoreCorrupt", "StoreError", "StoreReadOnly", "StoreTooNew",
     "TextPart", "Thread", "Tool", "ToolCallPart", "ToolResultPart", "Turn", "UnknownHandle",
-    "UnknownPlugin", "Usage", "ViewConflict", "load", "__version__",
+    "UnknownPlugin", "Usage", "ViewConflict", "load", "__version__", "EmbeddingFailed",
+    "EngineError", "InvalidDocument", "NotFinite", "PoolExhausted", "UnsupportedModel",
+    "VectorsMismatch",
 }  # fmt: skip
 
 METHODS = {
     "ContextManager.thread": "name tenant",
     "ContextManager.threads": "tenant",
     "ContextManager.verify": "tenant",
+    "ContextManager.reindex": "tenant advance",
     "ContextManager.close": "",
     "ContextManager.__enter__": "",
     "Thread.append": "messages",
@@ -36,6 +39,8 @@ METHODS = {
     "Thread.astream": "input tools",
     "Thread.record": "call reply",
     "Thread.expand": "handle",
+    "Thread.ingest": "source name",
+    "Thread.documents": "",
     "Thread.fork": "at name",
     "Thread.history": "start stop",
     "Thread.turns": "",
@@ -55,10 +60,10 @@ METHODS = {
     "Backend.stream": "call",
 }
 DRAFT = {
-    "keep": "start stop policy why section pinned sticky",
+    "keep": "start stop policy why section pinned sticky volatile",
     "drop": "start stop policy why sticky even_protected",
     "replace": "start stop messages policy why section detail sticky even_protected",
-    "insert": "at messages section policy why sticky volatile",
+    "insert": "at messages section policy why sticky volatile detail",
     "move": "start stop to policy why sticky",
 }
 FIELDS = {
@@ -70,7 +75,10 @@ FIELDS = {
     "Reply": "message usage finish_reason",
     "Turn": "query request task new_from window reply_reserve shares tools rule tenant thread backend",
 }
-HEAVY = ("torch", "transformers", "chromadb", "sqlalchemy", "openai", "anthropic", "typer", "rich")
+HEAVY = (
+    "torch", "transformers", "chromadb", "sqlalchemy", "openai", "anthropic", "typer", "rich", "numpy",
+    "bs4", "pypdf", "wordllama", "filelock",
+)  # fmt: skip
 
 
 def parameters(function: object) -> str:
@@ -122,7 +130,7 @@ def test_fields_of_values(value: str) -> None:
 def test_load_takes_parameters_by_keyword_like_the_manager() -> None:
     assert parameters(contextkit.load) == "source"
     assert parameters(contextkit.ContextManager).startswith(
-        "backend budget history vectors policies cache_rules"
+        "backend budget history vectors embedder policies cache_rules"
     )
 
 

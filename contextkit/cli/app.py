@@ -41,6 +41,16 @@ ConfigOption = Annotated[
 ]
 TenantOption = Annotated[str, typer.Option(help="Whose threads.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Pure JSON on stdout.")]
+ProviderOption = Annotated[str, typer.Option(help="Whose prices and cache: provider:model.")]
+TokenizerOption = Annotated[
+    str, typer.Option(help="cl100k_base, o200k_base, or estimate (the model's own counter).")
+]
+RulesOption = Annotated[
+    Path | None, typer.Option(help="YAML whose cache rules and prices come before the shipped.")
+]
+CadenceOption = Annotated[
+    float, typer.Option(help="Seconds between calls where a recording has no times.", min=0)
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -107,6 +117,80 @@ def run(
 
 
 @app.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="Recordings: JSON or JSONL, .gz too.")],
+    policy: Annotated[
+        list[Path] | None, typer.Option("--policy", "-p", help="Configurations to try, YAML.")
+    ] = None,
+    provider: ProviderOption = "anthropic:claude-sonnet-4-5",
+    window: Annotated[int | None, typer.Option(help="Tokens, in place of each budget's.")] = None,
+    reserve: Annotated[int | None, typer.Option(help="Tokens kept for the reply.")] = None,
+    tokenizer: TokenizerOption = "cl100k_base",
+    rules: RulesOption = None,
+    cadence: CadenceOption = 10.0,
+    schema_tokens: Annotated[
+        int, typer.Option(help="Tokens of tools that were sent but not recorded.", min=0)
+    ] = 0,
+    limit: Annotated[int | None, typer.Option(help="Only so many recordings.", min=1)] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report to this file.")] = None,
+    as_json: JsonOption = False,
+    calls: Annotated[bool, typer.Option(help="With --json: every single call too.")] = False,
+    baseline: Annotated[bool, typer.Option(help="The untouched history as the first row.")] = True,
+) -> None:
+    """Re-run recorded conversations under other configurations; compare cost and grounding."""
+    from contextkit.cli.replay import Options, run_replay
+
+    options = Options(
+        provider, window, reserve, tokenizer, rules, cadence, schema_tokens, limit, html, as_json,
+        calls, baseline,
+    )  # fmt: skip
+    run_replay(files, policy or [], options)
+
+
+@app.command()
+def tune(
+    files: Annotated[list[Path], typer.Argument(help="Recordings: JSON or JSONL, .gz too.")],
+    start: Annotated[
+        Path | None, typer.Option("--start", "-s", help="The configuration to begin with, YAML.")
+    ] = None,
+    provider: ProviderOption = "anthropic:claude-sonnet-4-5",
+    window: Annotated[int | None, typer.Option(help="Tokens, in place of the budget's.")] = None,
+    reserve: Annotated[int | None, typer.Option(help="Tokens kept for the reply.")] = None,
+    tokenizer: TokenizerOption = "cl100k_base",
+    rules: RulesOption = None,
+    cadence: CadenceOption = 10.0,
+    limit: Annotated[int | None, typer.Option(help="Only so many recordings.", min=1)] = None,
+    grounded: Annotated[
+        float, typer.Option(help="Share of tool calls whose names must stand in context.", max=1)
+    ] = 0.85,
+    reachable: Annotated[
+        float, typer.Option(help="The same, in context or behind a handle.", max=1)
+    ] = 0.0,
+    evidence: Annotated[
+        float, typer.Option(help="Share of questions whose evidence must be there.", max=1)
+    ] = 0.0,
+    trials: Annotated[int, typer.Option(help="Replays at most.", min=1)] = 200,
+    output: Annotated[Path, typer.Option("--out", "-o", help="The YAML to write.")] = Path(
+        "tuned.yaml"
+    ),
+    state: Annotated[
+        Path | None, typer.Option(help="Keeps every replay, so that a search can be gone on with.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search cheaper policy settings on recorded runs, under constraints; write the YAML."""
+    from contextkit.cli.tune import Options, run_tune
+    from contextkit.replay.tuning import Constraints
+
+    constraints = Constraints(grounded, reachable, evidence)
+    options = Options(
+        provider, window, reserve, tokenizer, rules, cadence, limit, constraints, trials, output,
+        state, as_json,
+    )  # fmt: skip
+    run_tune(files, start, options)
+
+
+@app.command()
 def inspect(
     thread: Annotated[str | None, typer.Argument(help="Name of the thread.")] = None,
     turn: Annotated[int | None, typer.Option(help="One turn, counted from 1.", min=1)] = None,
@@ -116,8 +200,11 @@ def inspect(
     explain: Annotated[str | None, typer.Option(help="What became of a handle.")] = None,
     expand: Annotated[str | None, typer.Option(help="The original behind a handle.")] = None,
     list_threads: Annotated[bool, typer.Option("--list", help="List the threads.")] = False,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="The bill: what was used, expected, missed, and why.")
+    ] = False,
 ) -> None:
-    """Show a thread's turns, one turn's ledger, or what a handle stands for."""
+    """Show a thread's turns, one turn's ledger, its bill, or what a handle stands for."""
     from contextkit.cli.inspect import run_inspect
 
     run_inspect(
@@ -129,7 +216,21 @@ def inspect(
         explain=explain,
         expand=expand,
         list_threads=list_threads,
+        cost=cost,
     )
+
+
+@app.command()
+def diff(
+    places: Annotated[list[str], typer.Argument(help="[THREAD] TURN TURN")],
+    config: ConfigOption = None,
+    tenant: TenantOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """What changed between two turns of a thread: what came, left, or stands in another form."""
+    from contextkit.cli.diff import run_diff
+
+    run_diff(places, config, tenant, as_json=as_json)
 
 
 @app.command()
@@ -156,10 +257,95 @@ def verify(
     tenant: Annotated[str | None, typer.Option(help="One tenant; else all.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check every digest, chain, total and view of a store; exit code 1 where one is wrong."""
+    """Check every digest, chain, total and view of a store and its index; exit code 1 if one is wrong."""
     from contextkit.cli.verify import run_verify
 
     run_verify(config, tenant, as_json=as_json)
+
+
+@app.command("kv-size")
+def kv_size(
+    model: Annotated[str, typer.Argument(help="A shipped model, a folder, a Hugging Face name.")],
+    tokens: Annotated[int, typer.Option(help="Tokens that one stream has read.", min=1)],
+    sinks: Annotated[int, typer.Option(help="First tokens kept with a window.", min=0)] = 4,
+    window: Annotated[int, typer.Option(help="Recent tokens kept.", min=1)] = 4096,
+    page_tokens: Annotated[int, typer.Option(help="Tokens of a page.", min=1)] = 64,
+    as_json: JsonOption = False,
+) -> None:
+    """How many bytes a local model's key-value cache takes, with every option."""
+    from contextkit.cli.kv_size import show_kv_size
+
+    show_kv_size(
+        model, tokens, sinks=sinks, window=window, page_tokens=page_tokens, as_json=as_json
+    )
+
+
+@app.command()
+def reindex(
+    config: Annotated[
+        Path | None, typer.Argument(help="agent.yaml; without it ./agent.yaml.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="One tenant; else all.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the vector index again from the history; nothing but time is lost with an index."""
+    from contextkit.cli.reindex import run_reindex
+
+    run_reindex(config, tenant, as_json=as_json)
+
+
+evaluations = typer.Typer(
+    cls=Guarded,
+    help="Measure retrieval on public data sets; no model is asked.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(evaluations, name="eval")
+
+
+@evaluations.callback()
+def evaluation_root() -> None:
+    """Measure retrieval on public data sets; no model is asked."""
+
+
+@evaluations.command()
+def recall(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="LoCoMo, QMSum, MuSiQue, HotpotQA or lost-in-the-middle files."),
+    ],
+    embedder: Annotated[
+        str, typer.Option(help="minilm, static, hashing, none; by default the best installed.")
+    ] = "",
+    budget: Annotated[
+        list[int] | None, typer.Option("--budget", "-b", help="Tokens; may be given several times.")
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", help="trim, bm25, dense, rrf, contextkit; all by default."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="SQLite file that keeps vectors for the next run.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Conversations of each file at the most.", min=1)
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the curves as SVG.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Is the evidence for a question in the budget? contextkit beside trimming, BM25, vectors, RRF."""
+    from contextkit.cli import eval as command
+    from contextkit.evals.recall import BUDGETS
+
+    options = command.Options(
+        embedder=embedder or command.default_embedder(),
+        budgets=tuple(sorted(set(budget or BUDGETS))),
+        methods=tuple(method or command.METHODS),
+        cache=cache,
+        limit=limit,
+        plot=plot,
+        as_json=as_json,
+    )
+    command.run_recall(files, options)
 
 
 @app.command()

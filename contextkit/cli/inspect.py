@@ -1,4 +1,4 @@
-"""`contextkit inspect`: a thread's turns, one turn's ledger, what a handle stands for."""
+"""`contextkit inspect`: a thread's turns, one turn's ledger, its bill, what a handle stands for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from contextkit.cli.bill import show_bill
 from contextkit.cli.opening import UsageError, open_manager, out, print_json
 from contextkit.inspector import CallReport, Overview, thread_json, to_json
 from contextkit.inspector.words import clean, count
@@ -25,22 +26,26 @@ def run_inspect(
     explain: str | None,
     expand: str | None,
     list_threads: bool,
+    cost: bool = False,
 ) -> None:
     """Show what was asked for; a thread that does not exist is not created."""
     with open_manager(config) as manager:
         if list_threads or name is None:
             _list(manager, tenant, as_json=as_json)
             return
-        thread = _existing(manager, name, tenant)
+        thread = existing_thread(manager, name, tenant)
         if expand is not None:
             _expand(thread, expand, as_json=as_json)
         elif explain is not None:
             _explain(thread, explain, turn, as_json=as_json)
+        elif cost:
+            show_bill(thread, turn, as_json=as_json)
         else:
             _show(thread, turn, as_json=as_json)
 
 
-def _existing(manager: ContextManager, name: str, tenant: str) -> Thread:
+def existing_thread(manager: ContextManager, name: str, tenant: str) -> Thread:
+    """A thread that is there. Raises `UsageError` naming those that are."""
     names = [record.name for record in manager.threads(tenant)]
     if name not in names:
         some = ", ".join(names[:6]) or "none"
@@ -70,7 +75,7 @@ def _list(manager: ContextManager, tenant: str, *, as_json: bool) -> None:
 def _show(thread: Thread, turn: int | None, *, as_json: bool) -> None:
     turns = thread.turns()
     if turn is not None:
-        ledger = _turn(thread, turns, turn)
+        ledger = turn_of(thread, turns, turn)
         print_json(to_json(ledger)) if as_json else out().print(CallReport(ledger))
     elif as_json:
         print_json(thread_json(thread.name, thread.tenant, turns))
@@ -80,7 +85,8 @@ def _show(thread: Thread, turn: int | None, *, as_json: bool) -> None:
         out().print(f"{count(len(thread), 'message')}, no recorded turns", style="dim")
 
 
-def _turn(thread: Thread, turns: list[Ledger], number: int) -> Ledger:
+def turn_of(thread: Thread, turns: list[Ledger], number: int) -> Ledger:
+    """The ledger of a turn. Raises `UsageError` where there is none of that number."""
     found = next((ledger for ledger in turns if ledger.turn == number), None)
     if found is None:
         raise UsageError(
@@ -93,7 +99,7 @@ def _explain(thread: Thread, handle: str, turn: int | None, *, as_json: bool) ->
     turns = thread.turns()
     if not turns:
         raise UsageError(f"thread {thread.name!r} has no recorded turns to explain")
-    ledger = turns[-1] if turn is None else _turn(thread, turns, turn)
+    ledger = turns[-1] if turn is None else turn_of(thread, turns, turn)
     text = ledger.explain(handle)
     if as_json:
         print_json({"turn": ledger.turn, "handle": handle, "explanation": text})

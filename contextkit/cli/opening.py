@@ -69,7 +69,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def progress(label: str, total: int) -> Generator[Callable[[], None]]:
+def progress(label: str, total: int) -> Generator[Callable[..., None]]:
     """A bar on stderr that shows after a second, and only on a terminal; yields what moves it on."""
     from contextkit.cli.progress import LateBar
 

@@ -22,9 +22,9 @@ class LateBar:
         self._since = time.monotonic()
         self._shown: Progress | None = None
 
-    def advance(self) -> None:
-        """One more is done."""
-        self._done += 1
+    def advance(self, n_steps: int = 1) -> None:
+        """One more is done, or several."""
+        self._done += n_steps
         late = time.monotonic() - self._since >= PATIENCE_S
         if self._shown is None and late and self._console.is_terminal:
             self._show()

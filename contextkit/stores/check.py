@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from contextkit.documents import Chunk, Document, content_digest
 from contextkit.errors import InvalidMessage
 from contextkit.log import Entry, next_entry
 
@@ -55,6 +56,14 @@ def check_json(body: str) -> str | None:
     except ValueError as error:
         return f"its JSON does not parse: {error}"
     return None
+
+
+def check_chunks(document: Document, chunks: Sequence[Chunk]) -> Iterator[str]:
+    """What is wrong with the stored chunks of a document."""
+    if len(chunks) != document.n_chunks:
+        yield f"document {document.handle}: {len(chunks)} of {document.n_chunks} chunks are there"
+    elif content_digest(document.media_type, chunks) != document.digest:
+        yield f"document {document.handle}: the digest is not that of its chunks"
 
 
 def _compare(previous: Entry | None, entry: Entry) -> Iterator[str]:

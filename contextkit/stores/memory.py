@@ -12,17 +12,18 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from threading import RLock
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import ConfigDict, PrivateAttr
 
-from contextkit.errors import StoreError
+from contextkit.documents import Chunk, Document
 from contextkit.log import Entry
 from contextkit.messages import to_json
 from contextkit.store import Head, Problem, StoredTurn, StoredView, ThreadRecord
-from contextkit.stores.check import Stored, check_entries, check_json
+from contextkit.stores.check import Stored, check_chunks, check_entries, check_json
+from contextkit.stores.memory_beside import MemoryMemo, Shelf
 from contextkit.stores.refusals import (
+    check_chunk_texts,
     check_counter,
     check_fork_point,
     check_names,
@@ -68,21 +69,20 @@ class _Thread:
     log: _Log
     view: StoredView | None = None
     turns: list[StoredTurn] = field(default_factory=list[StoredTurn])
+    shelf: Shelf = field(default_factory=Shelf)
 
 
-class MemoryHistory(BaseModel):
+class MemoryHistory(MemoryMemo):
     """`{kind: memory}`: the contract of `HistoryStore`, kept nowhere but here."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "memory"
 
-    _lock: RLock = PrivateAttr(default_factory=RLock)
     _threads: list[_Thread] = PrivateAttr(default_factory=list[_Thread])
     _by_name: dict[tuple[str, str], _Thread] = PrivateAttr(
         default_factory=dict[tuple[str, str], _Thread]
     )
     _state: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
-    _closed: bool = PrivateAttr(default=False)
 
     def open_thread(
         self, tenant: str, name: str, *, counter: str, create: bool = True
@@ -164,7 +164,8 @@ class MemoryHistory(BaseModel):
             record = replace(
                 kept.record, id=len(self._threads) + 1, name=name, parent=thread.id, forked_at=at
             )
-            return self._add(_Thread(record, _Log(base=kept.log, start=at))).record
+            log = _Log(base=kept.log, start=at)
+            return self._add(_Thread(record, log, shelf=kept.shelf.carried(at))).record
 
     def recount(self, thread: ThreadRecord, counter: str, entries: Iterator[Entry]) -> ThreadRecord:
         # Forks go on reading the old log, whose measures belong to their own counter.
@@ -201,10 +202,28 @@ class MemoryHistory(BaseModel):
             fault = check_json(view.body) if view else None
             if fault:
                 yield Problem(record.tenant, record.name, None, f"the view: {fault}")
+            for document in self.documents(record):
+                for what in check_chunks(document, self.chunks(record, document.number)):
+                    yield Problem(record.tenant, record.name, None, what)
 
-    def close(self) -> None:
+    def add_document(
+        self, thread: ThreadRecord, document: Document, chunks: Sequence[Chunk]
+    ) -> Document:
+        check_chunk_texts(document, chunks)
         with self._lock:
-            self._closed = True
+            kept = self._find(thread)
+            return kept.shelf.add(document, chunks, len(kept.log))
+
+    def documents(self, thread: ThreadRecord) -> list[Document]:
+        with self._lock:
+            return list(self._find(thread).shelf.documents)
+
+    def chunks(
+        self, thread: ThreadRecord, document: int, start: int = 0, stop: int | None = None
+    ) -> list[Chunk]:
+        with self._lock:
+            kept = self._find(thread).shelf.chunks.get(document, ())
+        return list(kept[max(0, start) : None if stop is None else max(0, stop)])
 
     def _add(self, thread: _Thread) -> _Thread:
         self._threads.append(thread)
@@ -218,10 +237,6 @@ class MemoryHistory(BaseModel):
         if found is None or found.record.tenant != record.tenant:
             raise unknown_thread(record, "this memory history")
         return found
-
-    def _refuse_closed(self) -> None:
-        if self._closed:
-            raise StoreError("this memory history was closed; make a new one")
 
 
 def _check_next(kept: _Thread, thread: ThreadRecord, entries: Sequence[Entry]) -> None:

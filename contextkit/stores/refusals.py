@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from contextkit.documents import Chunk, Document, content_digest
 from contextkit.errors import StoreError, ViewConflict
 from contextkit.store import SeqTaken, ThreadRecord
 
@@ -14,6 +17,19 @@ def check_names(**names: str) -> None:
                 f"the {what} name {name[:80]!r} holds a NUL or a lone surrogate, which databases "
                 "cannot keep; escape it, every other character is allowed"
             )
+
+
+def check_chunk_texts(document: Document, chunks: Sequence[Chunk]) -> None:
+    """Raises `StoreError` where chunks hold what no database takes, or are not those of the digest."""
+    check_names(document=document.name + document.source)
+    for number, chunk in enumerate(chunks):
+        check_names(**{f"text of chunk {number} of document {document.name!r} as a": chunk.text})
+        check_names(place=chunk.place)
+    if document.digest != content_digest(document.media_type, chunks):
+        raise StoreError(
+            f"document {document.name!r}: the digest is not that of its chunks; make it with "
+            "content_digest(media_type, chunks)"
+        )
 
 
 def check_fork_point(thread: ThreadRecord, at: int, n_entries: int) -> None:

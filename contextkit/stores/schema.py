@@ -12,7 +12,7 @@ import hashlib
 
 import sqlalchemy as sa
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision that this contextkit knows, oldest first; the last is the one it works with."""
 NEWEST = REVISIONS[-1]
 VERSION_TABLE = "contextkit_version"
@@ -82,6 +82,42 @@ state = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
+
+memo = sa.Table(
+    "contextkit_memo",
+    metadata,
+    sa.Column("tenant_key", sa.LargeBinary, primary_key=True),
+    sa.Column("space", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+)
+
+documents = sa.Table(
+    "contextkit_documents",
+    metadata,
+    sa.Column("thread_id", sa.Integer, sa.ForeignKey("contextkit_threads.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("media_type", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("n_chunks", sa.Integer, nullable=False),
+    sa.Column("added_at", sa.Text, nullable=False),
+    sa.Column("n_entries", sa.Integer, nullable=False),
+    sa.UniqueConstraint("thread_id", "digest", name="contextkit_documents_digest"),
+)
+"""`n_entries` of the log when the document came: a fork takes along what came before its point."""
+
+chunks = sa.Table(
+    "contextkit_chunks",
+    metadata,
+    sa.Column("tenant_key", sa.LargeBinary, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+"""By the digest of their document: threads of a tenant share what they hold in common."""
 
 
 def key_of(name: str) -> bytes:

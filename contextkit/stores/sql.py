@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import ConfigDict, Field, field_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -24,6 +24,7 @@ from contextkit.stores.recount import recount
 from contextkit.stores.refusals import check_fork_point, check_names, name_taken
 from contextkit.stores.rows import to_entry
 from contextkit.stores.schema import key_of
+from contextkit.stores.sql_beside import SqlBeside, carry_documents
 from contextkit.stores.writes import (
     add_thread,
     add_turn,
@@ -42,7 +43,7 @@ LAST_SEQ = 2**31 - 1
 """The largest number that a column of places holds."""
 
 
-class SqlHistory(BaseModel):
+class SqlHistory(SqlBeside):
     """`{kind: sql, url: …}`: the contract of `HistoryStore`, opened at the first use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,8 +57,6 @@ class SqlHistory(BaseModel):
     """How long a writer waits for another one, and a call for a free connection."""
     pool_size: Annotated[int, Field(ge=1)] = 5
     """Connections kept open; a burst may open some more for its time."""
-
-    _database: Database = PrivateAttr()
 
     @field_validator("url")
     @classmethod
@@ -162,7 +161,9 @@ class SqlHistory(BaseModel):
             fork = find_thread(session, thread.tenant, name)
             if fork is not None or not add_thread(session, record):
                 raise name_taken(thread.tenant, name)
-            return find_thread(session, thread.tenant, name) or record
+            fork = find_thread(session, thread.tenant, name) or record
+            carry_documents(session, thread, fork)
+            return fork
 
     def recount(self, thread: ThreadRecord, counter: str, entries: Iterator[Entry]) -> ThreadRecord:
         recount(self._database, thread, counter, entries)

@@ -13,9 +13,9 @@ from sqlalchemy import bindparam, func, select
 
 from contextkit.stores.schema import entries, state, threads, turns, views
 
-_ZERO: sa.ColumnElement[int] = sa.literal_column("0", sa.Integer)
+ZERO: sa.ColumnElement[int] = sa.literal_column("0", sa.Integer)
 _ONE: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
-_thread = bindparam("thread", type_=sa.Integer)
+THREAD = bindparam("thread", type_=sa.Integer)
 _tenant = bindparam("tenant", type_=sa.LargeBinary)
 _start = bindparam("start", type_=sa.Integer)
 _stop = bindparam("stop", type_=sa.Integer)
@@ -36,10 +36,10 @@ _n_entries = func.coalesce(
     threads.c.forked_at,
 )
 _version = func.coalesce(
-    select(views.c.version).where(views.c.thread_id == threads.c.id).scalar_subquery(), _ZERO
+    select(views.c.version).where(views.c.thread_id == threads.c.id).scalar_subquery(), ZERO
 )
-_mine = (threads.c.id == _thread, threads.c.tenant_key == _tenant)
-_own = select(threads.c.id).where(*_mine).scalar_subquery()
+_mine = (threads.c.id == THREAD, threads.c.tenant_key == _tenant)
+OWN = select(threads.c.id).where(*_mine).scalar_subquery()
 """The thread, where it is the tenant's: a thread id alone opens nothing."""
 HEAD = select(threads.c.counter, _n_entries, _version).where(*_mine)
 """counter, number of entries, version of the view."""
@@ -57,12 +57,12 @@ ADD_THREAD = threads.insert().values(
 )
 
 _COLUMNS = tuple(column for column in entries.c if column.name != "thread_id")
-_LOCAL = select(*_COLUMNS).where(entries.c.thread_id == _own, entries.c.seq >= _start)
+_LOCAL = select(*_COLUMNS).where(entries.c.thread_id == OWN, entries.c.seq >= _start)
 LOCAL_ENTRIES = _LOCAL.where(entries.c.seq < _stop).order_by(entries.c.seq)
-LOCAL_PAGE = _LOCAL.order_by(entries.c.seq).limit(_limit).offset(_ZERO)
+LOCAL_PAGE = _LOCAL.order_by(entries.c.seq).limit(_limit).offset(ZERO)
 LOCAL_IRREGULAR = (
     select(entries.c.seq)
-    .where(entries.c.thread_id == _own, entries.c.seq >= _start, entries.c.irregular)
+    .where(entries.c.thread_id == OWN, entries.c.seq >= _start, entries.c.irregular)
     .order_by(entries.c.seq)
 )
 ADD_ENTRY = entries.insert()
@@ -102,26 +102,26 @@ LINE_IRREGULAR = (
     .order_by(entries.c.seq)
 )
 
-VIEW = select(views.c.version, views.c.body).where(views.c.thread_id == _own)
+VIEW = select(views.c.version, views.c.body).where(views.c.thread_id == OWN)
 ADD_VIEW = views.insert()
 SWAP_VIEW = (
     views.update()
-    .where(views.c.thread_id == _own)
+    .where(views.c.thread_id == OWN)
     .values(version=bindparam("new", type_=sa.Integer), body=bindparam("text", type_=sa.Text))
 )
 
 TURNS = (
     select(turns.c.number, turns.c.body, turns.c.closed_at)
-    .where(turns.c.thread_id == _own)
+    .where(turns.c.thread_id == OWN)
     .order_by(turns.c.number)
 )
 TURN_MARKS = (
     select(turns.c.number, turns.c.n_entries)
-    .where(turns.c.thread_id == _own)
+    .where(turns.c.thread_id == OWN)
     .order_by(turns.c.number)
 )
 """Every turn's number and how long the log was then."""
-LAST_TURN = select(func.coalesce(func.max(turns.c.number), _ZERO)).where(turns.c.thread_id == _own)
+LAST_TURN = select(func.coalesce(func.max(turns.c.number), ZERO)).where(turns.c.thread_id == OWN)
 ADD_TURN = turns.insert()
 
 STATE = select(state.c.value).where(state.c.key == bindparam("name", type_=sa.Text))
@@ -146,7 +146,7 @@ ADD_STAGED = sa.insert(_staged).values(
 _of_entry = _staged.c.seq == entries.c.seq
 TAKE_STAGED = (
     entries.update()
-    .where(entries.c.thread_id == _own)
+    .where(entries.c.thread_id == OWN)
     .values(
         measure=select(_staged.c.measure).where(_of_entry).scalar_subquery(),
         total=select(_staged.c.total).where(_of_entry).scalar_subquery(),
@@ -155,7 +155,7 @@ TAKE_STAGED = (
 SET_COUNTER = threads.update().where(*_mine).values(counter=bindparam("text", type_=sa.Text))
 SHARING_FORKS = (
     select(threads.c.id)
-    .where(threads.c.parent == _thread, threads.c.forked_at > _ZERO)
+    .where(threads.c.parent == THREAD, threads.c.forked_at > ZERO)
     .order_by(threads.c.id)
     .with_for_update(key_share=True)
 )
@@ -163,9 +163,9 @@ _shared_until = select(threads.c.forked_at).where(*_mine).scalar_subquery()
 COPY_SHARED = entries.insert().from_select(
     ["thread_id", *(column.name for column in _COLUMNS)],
     _along_line(
-        [sa.cast(_thread, sa.Integer).label("thread_id"), *_COLUMNS],
-        _ZERO,
+        [sa.cast(THREAD, sa.Integer).label("thread_id"), *_COLUMNS],
+        ZERO,
         _shared_until,
     ),
 )
-SHARE_NOTHING = threads.update().where(*_mine).values(forked_at=_ZERO)
+SHARE_NOTHING = threads.update().where(*_mine).values(forked_at=ZERO)

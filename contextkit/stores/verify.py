@@ -11,6 +11,7 @@ from contextkit.stores.check import Stored, check_entries, check_json
 from contextkit.stores.database import Session
 from contextkit.stores.rows import to_stored
 from contextkit.stores.schema import key_of
+from contextkit.stores.sql_beside import check_documents
 
 PAGE = 500
 
@@ -23,6 +24,8 @@ def check_thread(session: Session, thread: ThreadRecord) -> Iterator[Problem]:
     for seq, what in _check_log(session, key, forked_at):
         yield Problem(thread.tenant, thread.name, seq, what)
     for what in _check_view_and_turns(session, key):
+        yield Problem(thread.tenant, thread.name, None, what)
+    for what in check_documents(session, thread):
         yield Problem(thread.tenant, thread.name, None, what)
 
 

@@ -41,11 +41,15 @@ class SlidingWindow(Policy):
         return self
 
     def apply(self, draft: Draft, turn: Turn) -> Draft:
-        """Drop from the oldest on; what the window must hold is never touched."""
+        """Drop from the oldest on; what the window must hold is never touched.
+
+        Where the prompt cache has lapsed a step costs nothing and comes half way between the waters.
+        """
         limit = draft.limit_tokens
-        if draft.upper_tokens <= self.high_water * limit:
+        water = (self.low_water + self.high_water) / 2 if turn.cold else self.high_water
+        if draft.upper_tokens <= water * limit:
             return draft
-        why = f"older than the window: the call passed {self.high_water:.0%} of {limit:,} tokens"
+        why = f"older than the window: the call passed {water:.0%} of {limit:,} tokens"
         opening, stop = leading_system(draft.log), draft.log.stop
         sinks = _group_end(draft, opening + self.sinks) if self.sinks else opening
         task = _group(draft, turn.task) if self.keep_task and turn.task >= 0 else (0, 0)

@@ -44,13 +44,14 @@ class ToolResults(Policy):
 
     def apply(self, draft: Draft, turn: Turn) -> Draft:
         """Shorten what is new, clear what is old in one step, offload what would never fit."""
-        pressed = draft.upper_tokens > self.high_water * draft.limit_tokens
+        water = self.high_water / 2 if turn.cold else self.high_water  # then clearing is free
+        pressed = draft.upper_tokens > water * draft.limit_tokens
         if not pressed and not _has_news(draft, turn):
             return draft
         entries = _results(draft)
         draft = self._restore(draft, entries)
         draft = self._shorten_new(draft, turn, entries)
-        if draft.upper_tokens > self.high_water * draft.limit_tokens:
+        if draft.upper_tokens > water * draft.limit_tokens:
             draft = self._clear_old(draft, entries)
         return self._offload_until_it_fits(draft, turn, entries)
 

@@ -8,11 +8,13 @@ import shutil
 import sys
 import threading
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import contextkit
 from contextkit.call import Call
 from contextkit.errors import ConfigError, ContextOverflow, RequestRefused
 from contextkit.messages import ImagePart, Message, TextPart, text_message
@@ -20,7 +22,6 @@ from contextkit.tokens import add
 from contextkit.tools import Tool
 from contextkit_backends.local import LocalBackend
 from contextkit_backends.local.detokenize import TextStream
-from contextkit_backends.local.generate import Sampling, decode
 from contextkit_backends.local.load import SHIPPED, find_folder, load_model
 from contextkit_backends.local.tokenizer import ChatTokenizer
 from contextkit_backends.local.tool_calls import reply_message
@@ -92,7 +93,7 @@ def test_streams_the_same_reply(backend: LocalBackend) -> None:
 
 def test_a_reader_who_leaves_stops_the_model(backend: LocalBackend) -> None:
     steps: list[Any] = []
-    hook = backend._weights.register_forward_pre_hook(lambda *_: steps.append(1))
+    hook = backend._engine.model.register_forward_pre_hook(lambda *_: steps.append(1))
     threads = threading.active_count()
     chunks = backend.stream(call_of(*NEEDLE))
     next(chunks)
@@ -104,7 +105,7 @@ def test_a_reader_who_leaves_stops_the_model(backend: LocalBackend) -> None:
 
 def test_stop_texts_end_a_reply(backend: LocalBackend) -> None:
     stopping = LocalBackend(device="cpu", stop=("213",))
-    stopping._loaded.append(backend._weights)
+    stopping._loaded.append(backend._engine)
     reply = stopping.complete(call_of(*NEEDLE))
     assert (reply.text, reply.finish_reason) == ("48", "stop")
     chunks = list(stopping.stream(call_of(*NEEDLE)))
@@ -113,21 +114,56 @@ def test_stop_texts_end_a_reply(backend: LocalBackend) -> None:
 
 
 def test_sampling_follows_its_seed(backend: LocalBackend) -> None:
-    def tokens(seed: int, n_rows: int = 1) -> list[list[int | None]]:
+    def tokens(seed: int, n_rows: int = 1) -> tuple[int, ...]:
         prompt, _ = backend.prepare(ask("Tell me a story."))
-        sampling = Sampling(temperature=1.5, top_p=0.95, seed=seed)
-        steps = decode(
-            backend._weights,
+        engine = backend._engine
+        found = engine.generate(
             [prompt] * n_rows,
-            max_new_tokens=[12] * n_rows,
-            eos=frozenset(),
-            sampling=sampling,
+            max_new_tokens=12,
+            temperature=1.5,
+            top_p=0.95,
+            seed=seed,
+            eos=frozenset[int](),
         )
-        return [step[:1] for step in steps]
+        return found[0].token_ids
 
     assert tokens(1) == tokens(1)
     assert tokens(1) == tokens(1, n_rows=2)
     assert tokens(1) != tokens(2)
+
+
+def test_a_tenant_does_not_read_a_known_beginning_again(backend: LocalBackend) -> None:
+    long = (text_message("user", "Remember: " + "the gate is B12. " * 20), *NEEDLE[1:2])
+    first = replace(call_of(*long, text_message("user", "Which gate?")), tenant="acme")
+    second = replace(call_of(*long, text_message("user", "What is the gate?")), tenant="acme")
+    other = replace(second, tenant="globex")
+    read = [
+        reply.usage.cache_read_tokens
+        for reply in map(backend.complete, (first, second, other))
+        if reply.usage
+    ]
+    assert read[0] == read[2] == 0
+    assert read[1] >= 64
+    assert backend.complete(second).message == backend.complete(other).message
+
+
+def test_threads_of_a_manager_share_what_their_tenant_has_read(backend: LocalBackend) -> None:
+    with contextkit.load({"backend": {"kind": "local", "device": "cpu", "threads": 1}}) as cm:
+        own: Any = cm.backend
+        own._loaded.append(backend._engine)
+        long = "Remember: " + "the lounge is on level 3. " * 15
+        usage = [
+            cm.thread(name, tenant=tenant).respond(long + "Which level?").usage
+            for name, tenant in (("a", "initech"), ("b", "initech"), ("a", "hooli"))
+        ]
+    assert [one.cache_read_tokens >= 64 for one in usage if one] == [False, True, False]
+
+
+def test_the_pool_bounds_the_context_unless_there_is_a_window() -> None:
+    assert LocalBackend(pool_tokens=512).capabilities.context_window == 512
+    assert LocalBackend(pool_tokens=512, window=128).capabilities.context_window == 2048
+    streaming = LocalBackend(window=128)
+    assert len(streaming.prepare(ask("word " * 2500))[0]) > 2048
 
 
 def test_overflow_is_refused_before_any_work() -> None:

@@ -94,6 +94,24 @@ def test_agent_yaml(tmp_path: Path) -> None:
     local = text.replace("sqlite:///", f"sqlite:///{tmp_path}/")
     with contextkit.load(local) as cm:
         kinds = [policy.kind for policy in cm.policies if isinstance(policy, Policy)]
-        assert kinds == ["tool_results", "sliding_window", "cacheable_prefix"]
+        assert kinds == [
+            "tool_results",
+            "read_once",
+            "sliding_window",
+            "left_out_note",
+            "cacheable_prefix",
+        ]
         assert cm.thread("t").respond("hello").text == "hello"
     assert (tmp_path / "contextkit.db").exists()
+
+
+PRESETS = ("short.yaml", "medium.yaml", "long.yaml", "streaming.yaml", "research.yaml")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets(name: str) -> None:
+    with contextkit.load(ROOT / "examples" / name) as cm:
+        thread = cm.thread("t")
+        assert thread.respond("hello").text == "hello"
+        assert thread.turns()[0].limit_tokens == cm.window - cm.reply_reserve
+        assert "cacheable_prefix" in [policy.kind for policy in cm.policies]

@@ -9,7 +9,7 @@ from itertools import accumulate, count
 from typing import Any
 
 from .answers import Answer, Refusal, words
-from .counting import PrefixCache, count_json, count_text, prefix_keys
+from .counting import FIVE_MINUTES, PrefixCache, count_json, count_text, prefix_keys
 
 FIELDS = words(
     "messages model max_tokens cache_control container metadata output_config service_tier speed "
@@ -155,7 +155,7 @@ def _system(system: Any) -> None:
             raise Refusal("system: text content blocks must be non-empty")
 
 
-def _pieces(body: dict[str, Any]) -> list[dict[str, Any]]:
+def pieces_of(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Every block in render order: tools, system, messages."""
     pieces = [*(body.get("tools") or ()), *_blocks(body.get("system") or [])]
     for message in body["messages"]:
@@ -164,7 +164,7 @@ def _pieces(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _marks(body: dict[str, Any]) -> None:
-    marked = [piece["cache_control"] for piece in _pieces(body) if "cache_control" in piece]
+    marked = [piece["cache_control"] for piece in pieces_of(body) if "cache_control" in piece]
     if "cache_control" in body:
         marked.append(body["cache_control"])
     if len(marked) > 4:
@@ -180,14 +180,14 @@ def _marks(body: dict[str, Any]) -> None:
         short = short or mark.get("ttl") != "1h"
 
 
-def _bare(piece: Any) -> Any:
+def bare(piece: Any) -> Any:
     if isinstance(piece, dict):
-        return {k: _bare(v) for k, v in piece.items() if k != "cache_control"}
-    return [_bare(inner) for inner in piece] if isinstance(piece, list) else piece
+        return {k: bare(v) for k, v in piece.items() if k != "cache_control"}
+    return [bare(inner) for inner in piece] if isinstance(piece, list) else piece
 
 
 def check_window(body: dict[str, Any], window: int) -> None:
-    used = sum(map(count_json, _pieces(body)))
+    used = sum(map(count_json, pieces_of(body)))
     if used > window:
         raise Refusal(f"prompt is too long: {used} tokens > {window} maximum")
     if used + body["max_tokens"] > window:
@@ -198,17 +198,26 @@ def check_window(body: dict[str, Any], window: int) -> None:
 
 
 def usage(body: dict[str, Any], answer: Answer, cache: PrefixCache, minimum: int) -> dict[str, Any]:
-    """Reads the longest prefix written before, within 20 blocks of a mark; writes up to the last mark."""
-    pieces = _pieces(body)
-    keys = prefix_keys(body["model"], [_bare(piece) for piece in pieces])
+    """Reads the longest prefix written before, within 20 blocks of a mark; writes up to the last mark.
+
+    What lies behind the prefix read and before the last mark of an hour is written for an hour, the
+    rest up to the last mark for five minutes.
+    """
+    pieces = pieces_of(body)
+    keys = prefix_keys(body["model"], [bare(piece) for piece in pieces])
     totals = list(accumulate(map(count_json, pieces)))
     marks = [
         i for i, piece in enumerate(pieces) if "cache_control" in piece and totals[i] >= minimum
     ]
-    reached = [key for i in marks for key in keys[max(0, i - 20) : i + 1]]
-    read = cache.read(reached)
+    hits = [j for i in marks for j in range(max(0, i - 20), i + 1) if cache.is_live(keys[j])]
+    read = totals[max(hits)] if hits else 0
+    if hits:
+        cache.renew(keys[max(hits)])
     written = max((totals[i] for i in marks), default=0)
-    cache.write([keys[i] for i in marks], [totals[i] for i in marks])
+    hourly = [i for i in marks if pieces[i]["cache_control"].get("ttl") == "1h"]
+    for i in marks:
+        cache.write(keys[i], 12 * FIVE_MINUTES if i in hourly else FIVE_MINUTES)
+    for_an_hour = max(0, max((totals[i] for i in hourly), default=0) - read)
     said = (
         count_text(answer.text)
         + count_text(answer.reasoning)
@@ -218,6 +227,10 @@ def usage(body: dict[str, Any], answer: Answer, cache: PrefixCache, minimum: int
         "input_tokens": totals[-1] - max(read, written),
         "cache_read_input_tokens": read,
         "cache_creation_input_tokens": max(0, written - read),
+        "cache_creation": {
+            "ephemeral_1h_input_tokens": for_an_hour,
+            "ephemeral_5m_input_tokens": max(0, written - read) - for_an_hour,
+        },
         "output_tokens": said,
         "service_tier": "standard",
     }

@@ -85,18 +85,38 @@ def count_json(value: Any) -> int:
     return 1 if value is not None else 0
 
 
+FIVE_MINUTES = 300.0
+
+
 class PrefixCache:
-    """Remembers exact prefixes, as provider caches do; per model, never expiring."""
+    """Remembers exact prefixes for a while, as provider caches do. `now` is moved on by the test."""
 
     def __init__(self) -> None:
-        self._known: dict[str, int] = {}
+        self.now = 0.0
+        self._known: dict[str, tuple[float, float]] = {}
 
-    def read(self, keys: list[str]) -> int:
-        """Tokens of the longest prefix known."""
-        return max((self._known[key] for key in keys if key in self._known), default=0)
+    def is_live(self, key: str) -> bool:
+        last_used, lifetime = self._known.get(key, (float("-inf"), 0.0))
+        return self.now - last_used <= lifetime
 
-    def write(self, keys: list[str], tokens: list[int]) -> None:
-        self._known.update(zip(keys, tokens, strict=True))
+    def renew(self, key: str) -> None:
+        """A read keeps an entry for as long again as it was written for."""
+        self._known[key] = (self.now, self._known[key][1])
+
+    def write(self, key: str, lifetime: float = FIVE_MINUTES) -> None:
+        """An entry, where there is none that still holds."""
+        if self.is_live(key):
+            self.renew(key)
+        else:
+            self._known[key] = (self.now, lifetime)
+
+
+def cached_prefix(cache: PrefixCache, keys: list[str], totals: list[int]) -> int:
+    """Tokens of the longest prefix that an earlier request had; all prefixes of this one are kept."""
+    hits = [i for i, key in enumerate(keys) if cache.is_live(key)]
+    for key in keys:
+        cache.write(key)
+    return totals[hits[-1]] if hits else 0
 
 
 def prefix_keys(model: str, pieces: list[Any]) -> list[str]:

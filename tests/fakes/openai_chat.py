@@ -10,6 +10,7 @@ from typing import Any
 from .answers import Answer, Refusal, words
 from .counting import (
     PrefixCache,
+    cached_prefix,
     count_openai,
     count_openai_tools,
     count_text,
@@ -166,9 +167,8 @@ def usage(body: dict[str, Any], answer: Answer, cache: PrefixCache, minimum: int
     pieces = [body.get("tools") or [], *body["messages"]]
     costs = [count_openai_tools(pieces[0]), *map(openai_message, body["messages"])]
     keys, totals = prefix_keys(body["model"], pieces), list(accumulate(costs))
-    read = cache.read(keys)
+    read = cached_prefix(cache, keys, totals)
     cached = read - read % 128 if read >= minimum else 0
-    cache.write(keys, totals)
     prompt = count_openai(body)
     said = (
         count_text(answer.text)

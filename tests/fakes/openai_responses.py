@@ -8,7 +8,7 @@ from itertools import accumulate, count
 from typing import Any
 
 from .answers import Answer, Refusal, words
-from .counting import PrefixCache, count_json, count_text, prefix_keys
+from .counting import PrefixCache, cached_prefix, count_json, count_text, prefix_keys
 
 FIELDS = words(
     "background context_management conversation include input instructions max_output_tokens "
@@ -111,8 +111,7 @@ def check_window(body: dict[str, Any], window: int) -> None:
 def usage(body: dict[str, Any], answer: Answer, cache: PrefixCache, minimum: int) -> dict[str, Any]:
     pieces = [body.get("tools") or [], body.get("instructions") or "", *body["input"]]
     keys, totals = prefix_keys(body["model"], pieces), list(accumulate(map(count_json, pieces)))
-    read = cache.read(keys)
-    cache.write(keys, totals)
+    read = cached_prefix(cache, keys, totals)
     said = count_text(answer.text) + sum(map(count_text, answer.arguments))
     return {
         "input_tokens": totals[-1],

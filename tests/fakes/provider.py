@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from . import anthropic_messages, openai_chat, openai_responses
+from . import anthropic_messages, openai_chat, openai_embeddings, openai_responses
 from .answers import Answer, Failure, Refusal, Responder, echo
 from .counting import PrefixCache
 
@@ -46,6 +46,7 @@ class FakeProvider:
                         Route("/v1/chat/completions", self._chat, methods=["POST"]),
                         Route("/v1/responses", self._responses, methods=["POST"]),
                         Route("/v1/messages", self._messages, methods=["POST"]),
+                        Route("/v1/embeddings", self._embeddings, methods=["POST"]),
                     ]
                 ),
                 host="127.0.0.1",
@@ -70,6 +71,7 @@ class FakeProvider:
         self.cache_minimum = 1024
         self.chunk_delay_s = 0.0
         self.cache = PrefixCache()
+        self.embedding_dimension = 1536
 
     def start(self) -> None:
         self._thread.start()
@@ -123,6 +125,24 @@ class FakeProvider:
         return await self._serve(
             request, body, anthropic_messages, lambda: anthropic_messages.validate(body)
         )
+
+    async def _embeddings(self, request: Request) -> Response:
+        body = await request.json()
+        seen = Seen(request.url.path, body, dict(request.headers))
+        self.seen.append(seen)
+        failure = self.failures.pop(0) if self.failures else None
+        if failure and failure.hang:
+            await asyncio.sleep(3600)
+        if failure and failure.drop:
+            return _Dropped()
+        if failure:
+            return self._error(seen, failure)
+        try:
+            openai_embeddings.validate(body)
+        except Refusal as refusal:
+            return self._error(seen, Failure(400, str(refusal), refusal.code), refusal.param)
+        seen.status, seen.finished = 200, True
+        return JSONResponse(openai_embeddings.whole(body, self.embedding_dimension))
 
     async def _serve(
         self, request: Request, body: dict[str, Any], form: ModuleType, validate: Any

@@ -41,6 +41,7 @@ def manager(
         "backend": BACKENDS[backend],
         "budget": {"window": budget, "reply_reserve": max(1, budget // 10)},
         "history": history,
+        "embedder": stack.embedder,
         "policies": [dict(row) for row in stack.policies],
     })  # fmt: skip
 

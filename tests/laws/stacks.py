@@ -11,6 +11,20 @@ Row = Mapping[str, Any]
 WINDOW: Row = {"kind": "sliding_window"}
 RESULTS: Row = {"kind": "tool_results"}
 CACHE: Row = {"kind": "cacheable_prefix"}
+ONCE: Row = {"kind": "read_once"}
+NOTE: Row = {"kind": "left_out_note"}
+HASTY: Row = {"kind": "read_once", "fill": 0.0, "over_share": 0.0, "gist_tokens": 16}
+RECORDS: Row = {"kind": "graph_of_records", "apart": True}
+BRIEF: Row = {"kind": "brief_context", "read_by": "extract", "agree_over": 1.0, "agree_first": 9}
+RETRIEVE: Row = {"kind": "retrieve"}
+REORDER: Row = {"kind": "reorder"}
+SQUEEZE: Row = {
+    "kind": "compress",
+    "over_tokens": 32,
+    "keep_recent": 0,
+    "high_water": 0.0,
+    "min_gain": 0.0,
+}
 EDGE: Row = {"kind": "sliding_window", "sinks": 0, "low_water": 0.05, "high_water": 1.0}
 EAGER: Row = {
     "kind": "tool_results",
@@ -42,6 +56,11 @@ class Stack:
         """What an offloaded result leaves, or None where results are never offloaded."""
         row = self._row("tool_results")
         return None if row is None else int(row.get("preview_tokens", 96))
+
+    @property
+    def embedder(self) -> str | None:
+        """What compares meanings, for policies that need it."""
+        return "hashing" if self._row("brief_context") else None
 
     @property
     def pins(self) -> tuple[Row, ...]:
@@ -82,6 +101,27 @@ STACKS: tuple[Stack, ...] = (
     _stack("no-dedupe", {**RESULTS, "deduplicate": False, "collapse": False, "keep_recent": 0}, WINDOW),
     _stack("keep-many", {**RESULTS, "keep_recent": 50, "high_water": 1.0}, WINDOW, CACHE),
     _stack("two-windows", {**WINDOW, "sinks": 4}, EDGE),
+    _stack("once", ONCE),
+    _stack("hasty", HASTY, CACHE),
+    _stack("once-window-note", ONCE, WINDOW, NOTE, CACHE),
+    _stack("hasty-edge-note", HASTY, EDGE, NOTE),
+    _stack("window-large-note", WINDOW, {**NOTE, "share": 0.9}),
+    _stack("pin-eager-hasty-edge-note", {"kind": "pin", "contains": ["PIN-ME"]}, EAGER, HASTY, EDGE,
+           NOTE, CACHE),
+    _stack("agent", {**RESULTS, "high_water": 1.0}, ONCE,
+           {**WINDOW, "low_water": 0.2}, NOTE, CACHE),
+    _stack("retrieve", RETRIEVE),
+    _stack("retrieve-window-cache", RETRIEVE, WINDOW, CACHE),
+    _stack("retrieve-greedy-edge", {**RETRIEVE, "top_k": 500, "max_tokens": 100_000}, EDGE),
+    _stack("pin-retrieve-eager-edge-cache", RETRIEVE, {"kind": "pin", "contains": ["PIN-ME"]}, EAGER,
+           EDGE, CACHE),
+    _stack("brief-window-reorder", BRIEF, WINDOW, REORDER),
+    _stack("brief-model-edge", {**BRIEF, "read_by": "model", "part_tokens": 256}, EDGE, CACHE),
+    _stack("records-eager-edge-reorder", RECORDS, EAGER, EDGE, REORDER, CACHE),
+    _stack("compress-window", {"kind": "compress"}, WINDOW, CACHE),
+    _stack("squeeze-edge", SQUEEZE, EDGE),
+    _stack("squeeze-words-eager-edge", {**SQUEEZE, "method": "words", "target_tokens": 16}, EAGER, EDGE,
+           NOTE, CACHE),
     _stack("all", {"kind": "pin", "contains": ["PIN-ME"], "roles": ["system"]}, RESULTS, WINDOW, CACHE),
 )  # fmt: skip
 

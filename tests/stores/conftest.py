@@ -93,5 +93,7 @@ def _history(request: pytest.FixtureRequest, kind: str, folder: Path) -> SqlHist
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = 'shared' AND pid <> pg_backend_pid()"
         )
-        connection.execute("TRUNCATE contextkit_threads, contextkit_state CASCADE")
+        connection.execute(
+            "TRUNCATE contextkit_threads, contextkit_state, contextkit_memo, contextkit_chunks CASCADE"
+        )
     return SqlHistory(url=url)

@@ -21,6 +21,13 @@ from contextkit.stores.sql import SqlHistory
 from tests.stores.making import everything, grow, opened
 from tests.stores.processes import Writer, finish
 
+LATER_TABLES = (
+    ("0002", "contextkit_state"),
+    ("0003", "contextkit_memo"),
+    ("0003", "contextkit_documents"),
+    ("0003", "contextkit_chunks"),
+)
+"""The revision that made each table after the first."""
 MIGRATIONS = Path(upgrade_module.__file__).parent / "migrations"
 
 
@@ -63,16 +70,20 @@ def test_the_migrations_lead_to_the_tables_that_are_used(sql_url: str) -> None:
     engine.dispose()
 
 
-def test_a_half_way_database_is_brought_up_and_keeps_its_log(sql_url: str) -> None:
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_a_half_way_database_is_brought_up_and_keeps_its_log(sql_url: str, revision: str) -> None:
     history = SqlHistory(url=sql_url)
     thread = opened(history)
     entries = grow(history, thread, "kept")
     history.close()
-    older = f"UPDATE {VERSION_TABLE} SET version_num = '0001'"
-    run_sql(history.url, "DROP TABLE contextkit_state", older)
+    newer = [table for made_by, table in LATER_TABLES if made_by > revision]
+    older = f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'"
+    run_sql(history.url, *(f"DROP TABLE {table}" for table in newer), older)
     again = SqlHistory(url=sql_url)
     again.save_state("k", "v")
     assert again.load_state("k") == "v"
+    again.save_memo("acme", "s", {"k": b"v"})
+    assert again.documents(thread) == []
     assert everything(again, thread) == entries
     again.close()
 

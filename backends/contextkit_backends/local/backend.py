@@ -1,39 +1,44 @@
 """`{kind: local}`: a checkpoint in this process, on a CPU or a GPU; needs `contextkit[local]`.
 
 The tokenizer is read with the first count, the weights with the first call. Several threads may use
-one backend: a forward pass keeps its state in its own cache.
+one backend: what they ask is decoded in one batch. A call that begins like an earlier one of its tenant
+does not read that beginning again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from contextkit.backend import Capabilities, Reply, ReplyChunk
 from contextkit.call import Call
 from contextkit.dialects import openai
-from contextkit.errors import ContextOverflow, RequestRefused
+from contextkit.errors import BackendUnavailable, ContextOverflow, EngineError, RequestRefused
 from contextkit.usage import Usage
 from contextkit_backends.local.counter import HuggingFaceCounter
-from contextkit_backends.local.detokenize import TextStream
-from contextkit_backends.local.generate import Sampling, decode
 from contextkit_backends.local.load import (
     context_window,
     display_name,
     eos_ids,
     find_folder,
-    load_model,
+    full_config,
     read_json,
     require,
 )
 from contextkit_backends.local.template import TemplateRefused
 from contextkit_backends.local.tokenizer import ChatTokenizer
 from contextkit_backends.local.tool_calls import reply_message
+
+if TYPE_CHECKING:
+    from contextkit_backends.local.engine import Engine
+    from contextkit_backends.local.engine.generate import Generation, Options
 
 
 class LocalBackend(BaseModel):
@@ -54,12 +59,31 @@ class LocalBackend(BaseModel):
     """0 takes the likeliest token every time."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     """Draw only from the likeliest tokens that hold this share of the probability."""
+    top_k: int = Field(default=0, ge=0)
+    """Draw only from this many of the likeliest tokens; 0 draws from all."""
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Draw only from tokens with at least this share of the likeliest one's probability."""
     seed: int | None = None
     """Makes drawn replies repeatable."""
     stop: tuple[str, ...] = ()
     """Texts that end a reply; they are not part of it."""
+    json_schema: dict[str, Any] | None = None
+    """A JSON schema that every reply keeps to; needs `contextkit[structured]`."""
+    sinks: int = Field(default=4, ge=0)
+    """First tokens that stay in the cache for good, where there is a `window`."""
+    window: int | None = Field(default=None, ge=1)
+    """How many tokens back the model reads; None: all. With one, memory is bounded and so is no prompt."""
+    kv: Literal["bf16", "int4-int8"] = "bf16"
+    """Keys and values in the model's dtype, or 4-bit keys and 8-bit values: 2.5 times smaller."""
+    page_tokens: int = Field(default=64, ge=1)
+    """Tokens of a page of the cache, a power of two; calls share whole pages."""
+    pool_tokens: int | None = Field(default=None, ge=1)
+    """Tokens that the cache holds over all calls; None: from the memory that is free."""
+    evict: bool = True
+    """What a policy drops from the middle of a thread's calls leaves the cache, and the rest is not read
+    again; what was read in its presence keeps what it took from it. False reads from the first change."""
     batch_size: int = Field(default=8, ge=1)
-    """How many calls `complete_many` decodes at once."""
+    """How many calls are decoded at once; as one ends the next begins."""
     threads: int | None = Field(default=None, ge=1)
     """torch's CPU threads, for the whole process; None leaves them alone."""
     trust_remote_code: bool = False
@@ -68,12 +92,20 @@ class LocalBackend(BaseModel):
     """Whether a Hugging Face name may be fetched; otherwise only the local cache is read."""
 
     _lock: Lock = PrivateAttr(default_factory=Lock)
-    _loaded: list[Any] = PrivateAttr(default_factory=list)
+    _loaded: list[Any] = PrivateAttr(default_factory=list[Any])
+
+    @classmethod
+    def describe_model(cls, model: str) -> dict[str, Any]:
+        """What `config.json` of a model says, found as `model` is, with what it leaves to its kind."""
+        return full_config(find_folder(model))
 
     @cached_property
     def capabilities(self) -> Capabilities:
+        limits = [context_window(read_json(self._folder / "config.json"))]
+        if self.window is None:
+            limits.append(self.pool_tokens)
         return Capabilities(
-            context_window=context_window(read_json(self._folder / "config.json")),
+            context_window=min((n for n in limits if n is not None), default=None),
             model=self.model,
         )
 
@@ -84,50 +116,53 @@ class LocalBackend(BaseModel):
 
     def complete(self, call: Call) -> Reply:
         """Ask and wait. Raises `ContextOverflow` before any work where the prompt is too long."""
-        return self._answer([call])[0]
+        return self.complete_many([call])[0]
 
     def complete_many(self, calls: Sequence[Call]) -> list[Reply]:
-        """Ask in batches, calls of like length together; replies in the order of the calls."""
-        order = sorted(range(len(calls)), key=lambda index: calls[index].input_tokens)
-        replies: dict[int, Reply] = {}
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start : start + self.batch_size]
-            replies.update(zip(batch, self._answer([calls[i] for i in batch]), strict=True))
-        return [replies[index] for index in range(len(calls))]
+        """Ask all in one changing batch; replies in the order of the calls."""
+        salt = _fresh_salt()
+        asked = [(*self.prepare(call), call.tenant) for call in calls]
+        if not asked:
+            return []
+        engine = self._engine
+        requests = [(prompt, self._options(n, tenant, salt)) for prompt, n, tenant in asked]
+        try:
+            found = engine.replies.generate(requests)
+        except EngineError as error:
+            raise BackendUnavailable(f"{self.model}: {error}") from error
+        return [_reply(call, generation) for call, generation in zip(calls, found, strict=True)]
 
     def stream(self, call: Call) -> Iterator[ReplyChunk]:
         """Text as it is decoded; to close the iterator, or to drop it, stops the model."""
-        row = _Row(self, call)
-        for (token,) in self._decode([row]):
-            text = row.take(token)
-            if text:
-                yield ReplyChunk(text)
-            if row.stream.stopped:
-                break
-        rest = row.stream.finish()
-        if rest:
-            yield ReplyChunk(rest)
-        yield ReplyChunk(reply=row.reply())
+        prompt, n = self.prepare(call)
+        options = self._options(n, call.tenant, _fresh_salt())
+        engine = self._engine
+        try:
+            with closing(engine.replies.stream(prompt, options)) as pieces:
+                for piece in pieces:
+                    if piece.text:
+                        yield ReplyChunk(piece.text)
+                    if piece.generation is not None:
+                        yield ReplyChunk(reply=_reply(call, piece.generation))
+        except EngineError as error:
+            raise BackendUnavailable(f"{self.model}: {error}") from error
 
-    def _answer(self, calls: Sequence[Call]) -> list[Reply]:
-        rows = [_Row(self, call) for call in calls]
-        for step in self._decode(rows):
-            for row, token in zip(rows, step, strict=True):
-                row.take(token)
-            if all(row.ended for row in rows):
-                break
-        for row in rows:
-            row.stream.finish()
-        return [row.reply() for row in rows]
-
-    def _decode(self, rows: Sequence[_Row]) -> Iterator[list[int | None]]:
-        return decode(
-            self._weights,
-            [row.prompt for row in rows],
-            max_new_tokens=[row.max_new_tokens for row in rows],
+    def _options(self, max_new_tokens: int, tenant: str, salt: str) -> Options:
+        engine: Any = require("contextkit_backends.local.engine.generate")
+        options: Options = engine.Options(
+            max_new_tokens=max_new_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            seed=self.seed,
+            stop=self.stop,
+            json_schema=self.json_schema,
             eos=self.eos,
-            sampling=Sampling(self.temperature, self.top_p, self.seed),
+            salt=tenant or salt,
+            keep=self.evict and tenant != "",
         )
+        return options
 
     def prepare(self, call: Call) -> tuple[list[int], int]:
         """The ids of a call, and how many tokens its reply may have.
@@ -141,7 +176,7 @@ class LocalBackend(BaseModel):
         )
         max_new_tokens = max(1, min(n for n in limits if n is not None))
         prompt = self._encode(call)
-        window = self.capabilities.context_window
+        window = self.capabilities.context_window if self.window is None else None
         if window is not None and len(prompt) + max_new_tokens > window:
             raise ContextOverflow(
                 f"{self.model} reads {window} tokens: the prompt has {len(prompt)}, "
@@ -178,20 +213,39 @@ class LocalBackend(BaseModel):
         return read_json(self._folder / "generation_config.json")
 
     @property
-    def _weights(self) -> Any:
+    def _engine(self) -> Engine:
         with self._lock:
             if not self._loaded:
-                if self.threads is not None:
-                    require("torch").set_num_threads(self.threads)
-                self._loaded.append(
-                    load_model(
-                        self._folder,
-                        device=self.device,
-                        dtype=self.dtype,
-                        trust_remote_code=self.trust_remote_code,
-                    )
+                require("torch")
+                kind: type[Engine] = require("contextkit_backends.local.engine").Engine
+                engine = kind.load(
+                    self._folder,
+                    device=self.device,
+                    dtype=self.dtype,
+                    sinks=self.sinks,
+                    window=self.window,
+                    kv=self.kv,
+                    page_tokens=self.page_tokens,
+                    pool_tokens=self.pool_tokens,
+                    threads=self.threads,
+                    trust_remote_code=self.trust_remote_code,
                 )
-            return self._loaded[0]
+                engine.runner.max_running = self.batch_size
+                self._loaded.append(engine)
+            loaded: Engine = self._loaded[0]
+            return loaded
+
+
+def _reply(call: Call, generation: Generation) -> Reply:
+    """The whole reply; its usage counts the end token, which was decoded too."""
+    message = reply_message(generation.text, {tool.name for tool in call.tools})
+    usage = Usage(generation.n_prompt, len(generation.token_ids), generation.n_cached)
+    return Reply(message, usage, "tool_calls" if message.tool_calls else generation.finish_reason)
+
+
+def _fresh_salt() -> str:
+    """For calls that belong to no tenant: their prefixes are shared with nobody else's."""
+    return f"call/{uuid4()}"
 
 
 def _media(message: Mapping[str, Any]) -> list[str]:
@@ -200,31 +254,3 @@ def _media(message: Mapping[str, Any]) -> list[str]:
     if content is None or isinstance(content, str):
         return []
     return [block["type"] for block in content if block["type"] not in ("text", "refusal")]
-
-
-class _Row:
-    """One reply in the making: its prompt, its limits and what was decoded."""
-
-    def __init__(self, backend: LocalBackend, call: Call) -> None:
-        self.prompt, self.max_new_tokens = backend.prepare(call)
-        self.stream = TextStream(backend.tokenizer, backend.stop)
-        self.ended = False
-        self._eos = backend.eos
-        self._tool_names = {tool.name for tool in call.tools}
-        self._n_tokens = 0
-
-    def take(self, token: int | None) -> str:
-        """Take one decoded token; returns the text that is certain now."""
-        if token is None or self.ended:
-            return ""
-        self._n_tokens += 1
-        self.ended = token in self._eos
-        text = "" if self.ended else self.stream.push(token)
-        self.ended = self.ended or self.stream.stopped
-        return text
-
-    def reply(self) -> Reply:
-        """The whole reply; its usage counts the end token, which was decoded too."""
-        message = reply_message(self.stream.text, self._tool_names)
-        reason = "tool_calls" if message.tool_calls else "stop" if self.ended else "length"
-        return Reply(message, Usage(len(self.prompt), self._n_tokens), reason)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from contextkit_backends.local.tokenizer import ChatTokenizer
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 _UNFINISHED = "\ufffd"
 _CONTEXT = 6  # tokens decoded again with each new one: some decoders space a token by those before
+
+
+class Decodes(Protocol):
+    """A tokenizer, as far as its way back to text goes."""
+
+    def decode(self, ids: Iterable[int]) -> str: ...
 
 
 class TextStream:
@@ -17,7 +22,7 @@ class TextStream:
     of a stop string until it is known not to be one.
     """
 
-    def __init__(self, tokenizer: ChatTokenizer, stop: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Decodes, stop: Sequence[str] = ()) -> None:
         self._tokenizer = tokenizer
         self._stop = tuple(word for word in stop if word)
         self._ids: list[int] = []

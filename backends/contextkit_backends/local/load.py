@@ -95,6 +95,19 @@ def table(value: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
+def full_config(folder: Path) -> dict[str, Any]:
+    """config.json with the defaults of its model type, where transformers is installed and knows it."""
+    written = read_json(folder / "config.json")
+    try:
+        transformers = importlib.import_module("transformers")
+        found: dict[str, Any] = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        ).to_dict()
+    except (ImportError, OSError, ValueError, KeyError):
+        return written
+    return found
+
+
 def context_window(config: Mapping[str, Any]) -> int | None:
     """Tokens of input and output together that the checkpoint was made for, or None."""
     for entries in (config, table(config.get("text_config"))):
@@ -123,6 +136,7 @@ def load_model(folder: Path, *, device: str, dtype: str, trust_remote_code: bool
     """
     _check_weights(folder)
     torch, transformers = require("torch"), require("transformers")
+    broken = require("safetensors").SafetensorError
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -135,7 +149,7 @@ def load_model(folder: Path, *, device: str, dtype: str, trust_remote_code: bool
                 use_safetensors=True,
             )
         return model.to(device).eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, broken) as error:
         raise ConfigError(f"model: {folder.name} could not be loaded: {error}") from error
 
 
@@ -161,12 +175,18 @@ def _check_weights(folder: Path) -> None:
     )
 
 
+def torch_dtype(name: str) -> Any:
+    """The dtype of that name; ConfigError names those that there are."""
+    torch = require("torch")
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        raise ConfigError(f"dtype: {name!r} is none of auto, float32, bfloat16, float16")
+    return found
+
+
 def _dtype(torch: Any, device: str, dtype: str) -> Any:
     if dtype != "auto":
-        found = getattr(torch, dtype, None)
-        if not isinstance(found, torch.dtype):
-            raise ConfigError(f"dtype: {dtype!r} is none of auto, float32, bfloat16, float16")
-        return found
+        return torch_dtype(dtype)
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return torch.float32

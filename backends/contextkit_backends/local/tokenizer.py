@@ -59,9 +59,7 @@ class ChatTokenizer:
     @classmethod
     def read(cls, folder: Path) -> ChatTokenizer:
         """The tokenizer of a checkpoint's folder; ConfigError where it has none that is usable."""
-        path = folder / "tokenizer.json"
-        source = path.read_text(encoding="utf-8") if path.is_file() else _convert(folder)
-        return cls(source, ChatTemplate.read(folder))
+        return cls(read_tokenizer_json(folder), ChatTemplate.read(folder))
 
     @cached_property
     def reading(self) -> Reading:
@@ -147,8 +145,11 @@ def _without_added_tokens(tokenizer_json: str) -> str:
     return json.dumps(value)
 
 
-def _convert(folder: Path) -> str:
-    """`tokenizer.json` made by transformers from an older file format."""
+def read_tokenizer_json(folder: Path) -> str:
+    """A folder's `tokenizer.json`, or one made by transformers from an older file format."""
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
     transformers = require("transformers")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -1,0 +1,85 @@
+"""Attention over pages: what our attention function does during a forward pass of the engine.
+
+Reference, for a query at position t of a sequence (engine positions, absolute and unbounded):
+
+    keys j with  j <= t  and  (j < head or j >= low(t)),   low(t) = max(floor, t - R)
+    score(j) = scale * <q_t, k_j>             for j >= low(t)
+    score(j) = scale * <R(-gap) q_t, k_j>     for j < head,  gap = max(0, low(t) - head)
+
+Stored keys are rotated once, by their absolute position; turning the query back by `gap` gives the
+sinks the distance they would have if what was evicted had never been read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contextkit_backends.local import kernels
+from contextkit_backends.local.engine.adapter import AttentionLayer
+from contextkit_backends.local.engine.batch import Batch, Prefill
+from contextkit_backends.local.engine.context import Call
+from contextkit_backends.local.engine.pool import KVPool
+
+
+class PagedForward:
+    """Answers every attention layer of one batch from the pool, after writing the new keys there."""
+
+    def __init__(
+        self, batch: Batch, pool: KVPool, layers: Mapping[int, tuple[int, AttentionLayer]]
+    ):
+        self.batch, self.pool, self.layers = batch, pool, layers
+        self.positions: Tensor | None = batch.positions[None]
+        self._turns: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, call: Call) -> Tensor:
+        """`query [1, Hq, n, D]` and new `key`, `value` to `[1, n, Hq, Dv]`."""
+        batch = self.batch
+        place, seen = self.layers[layer]
+        keys, values = self.pool.keys[place], self.pool.values[place]
+        packed = self.pool.packed[place] if self.pool.packed else None
+        q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+        kernels.write(keys, values, k, v, batch.slots)
+        q_head = self._turned(seen, q) if batch.turned else None
+        said: dict[str, Any] = {
+            "scale": call.scale,
+            "softcap": call.softcap,
+            "sink_logits": call.sink_logits,
+            "layer_window": call.window,
+            "packed": packed,
+        }
+        out = torch.empty(
+            (q.shape[0], q.shape[1], values.shape[-1]), dtype=q.dtype, device=q.device
+        )
+        n = batch.n_decode
+        if batch.decode is not None:
+            turned = None if q_head is None else q_head[:n]
+            out[:n] = kernels.decode(q[:n], turned, keys, values, batch.decode, **said)
+        for part in batch.prefills:
+            new = slice(part.start, part.stop)
+            if _attends_to_itself_alone(part, call):
+                out[new] = kernels.dense_prefill(q[new], k[new], v[new], scale=call.scale)
+                continue
+            turned = None if q_head is None else q_head[new]
+            out[new] = kernels.prefill(
+                q[new], turned, keys, values, part.meta, part.first_position, **said
+            )
+        return out[None]
+
+    def _turned(self, seen: AttentionLayer, q: Tensor) -> Tensor:
+        assert seen.rope is not None
+        found = self._turns.get(id(seen.rope.frequencies))
+        if found is None:
+            found = seen.rope.cos_sin(-self.batch.gaps)
+            self._turns[id(seen.rope.frequencies)] = found
+        return seen.rope.turn(q, *found)
+
+
+def _attends_to_itself_alone(part: Prefill, call: Call) -> bool:
+    """Whether plain causal attention over the new tokens is all there is."""
+    windows = [part.meta.window, None if call.window is None else call.window - 1]
+    whole = all(window is None or part.stop - part.start <= window + 1 for window in windows)
+    return part.first_position == 0 and whole and call.softcap is None and call.sink_logits is None

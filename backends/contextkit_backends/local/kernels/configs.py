@@ -1,0 +1,75 @@
+"""How each kernel is cut, tuned on an H200 and committed: nothing is tuned at run time.
+
+`docs/bench/attention.py sweep` prints the timings that the figures come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MULTIPROCESSORS = 132
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeConfig:
+    """Warps, pages in flight, programs that a multiprocessor should be given, registers of a thread."""
+
+    warps: int
+    stages: int
+    programs: int
+    registers: int = 255
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillConfig:
+    """Queries of a program, keys of a tile (whole pages), warps, and tiles in flight."""
+
+    queries: int
+    keys: int
+    warps: int
+    stages: int
+
+
+# (architecture, head size up to, bits of a key) -> config; heads of a group are packed up to 16 at once
+DECODE = {
+    (9, 64, 16): DecodeConfig(4, 4, 2),
+    (9, 128, 16): DecodeConfig(4, 3, 2),
+    (9, 256, 16): DecodeConfig(4, 2, 2),
+    (9, 64, 4): DecodeConfig(4, 4, 4, 96),
+    (9, 128, 4): DecodeConfig(4, 3, 4, 96),
+    (9, 256, 4): DecodeConfig(4, 3, 2),
+}
+PREFILL = {
+    (9, 64): PrefillConfig(128, 128, 8, 3),
+    (9, 128): PrefillConfig(128, 64, 8, 3),
+    (9, 256): PrefillConfig(128, 64, 8, 2),
+}
+_OTHER_DECODE = DecodeConfig(4, 2, 2)
+_OTHER_PREFILL = PrefillConfig(64, 32, 4, 2)
+
+
+def decode_config(architecture: int, dim: int, bits: int) -> DecodeConfig:
+    """The configuration for a head of `dim` (padded to a power of two) and keys of 4 or 16 bits."""
+    if bits > 16:
+        return _OTHER_DECODE
+    return DECODE.get((architecture, max(dim, 64), bits), _OTHER_DECODE)
+
+
+def prefill_config(architecture: int, dim: int, bits: int) -> PrefillConfig:
+    """The same for prefill; fp32 takes twice the room."""
+    if bits > 16:
+        return _OTHER_PREFILL
+    return PREFILL.get((architecture, max(dim, 64)), _OTHER_PREFILL)
+
+
+def count_splits(n_groups: int, max_pages: int, programs: int, *, has_head: bool) -> int:
+    """Into how many programs the visible pages of one row and key head are cut.
+
+    Depends on shapes alone, so that a captured graph holds for every length.
+    """
+    at_once = programs * MULTIPROCESSORS
+    wanted = at_once // max(n_groups, 1)
+    if wanted < 4:  # several waves, so that rows of different lengths even out
+        wanted = min(4, 4 * at_once // n_groups)
+    splits = max(1, min(wanted, max_pages, 64))
+    return max(2, splits) if has_head else splits

@@ -1,0 +1,5 @@
+"""`python -m contextkit.cli`: the `contextkit` command."""
+
+from contextkit.cli import main
+
+main()

@@ -1,0 +1,65 @@
+"""`contextkit inspect --cost`: a thread's calls with what they used, and why the cache was missed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+
+from rich.text import Text
+
+from contextkit.cli.opening import out, print_json
+from contextkit.inspector.bill import BillLine, bill, bill_json, by_policy
+from contextkit.inspector.overview import totals_sentence
+from contextkit.inspector.words import clean, count, money
+from contextkit.ledger import Ledger
+from contextkit.store import StoredTurn
+from contextkit.thread import Thread
+
+HEAD = f"{'turn':>4} {'input':>9} {'read':>9} {'expected':>9} {'missed':>9} {'cost':>9}"
+
+
+def show_bill(thread: Thread, turn: int | None, *, as_json: bool) -> None:
+    """The bill of a thread, or of one of its turns."""
+    stored = thread.manager.history.turns(thread.record_)
+    ledgers = [replace(Ledger.from_dict(json.loads(t.body)), turn=t.number) for t in stored]
+    lines = bill(ledgers, thread.manager.rule, _gaps(stored))
+    if turn is not None:
+        ledgers = [ledger for ledger in ledgers if ledger.turn == turn]
+        lines = [line for line in lines if line.turn == turn]
+    if as_json:
+        print_json({"thread": thread.name, "tenant": thread.tenant, **bill_json(lines, ledgers)})
+        return
+    console = out()
+    if not lines:
+        console.print("no recorded turns to bill", style="dim")
+        return
+    console.print(Text(HEAD), style="dim")
+    for line in lines:
+        console.print(Text(_figures(line)))
+        if line.cause:
+            console.print(Text(clean(f"     {line.cause}")), style="yellow")
+    for policy, sums in by_policy(ledgers).items():
+        text = (
+            f"{policy}: moved the prefix {count(sums['moves'], 'time')}, "
+            f"{sums['rewritten_tokens']:,} tokens written again, {money(sums['usd'])} more than reading"
+        )
+        console.print(Text(clean(text)), style="dim")
+    console.print(Text(totals_sentence(ledgers)))
+
+
+def _figures(line: BillLine) -> str:
+    cost = "-" if line.cost_usd is None else money(line.cost_usd)
+    mark = "" if line.is_real else " (expected)"
+    return (
+        f"{line.turn:>4} {line.input_tokens:>9,} {line.read_tokens:>9,} "
+        f"{line.expected_read_tokens:>9,} {line.missed_tokens:>9,} {cost:>9}{mark}"
+    )
+
+
+def _gaps(stored: Sequence[StoredTurn]) -> list[float | None]:
+    """Seconds between the ends of two turns: what a cache entry has to outlive."""
+    times = [datetime.fromisoformat(turn.closed_at) for turn in stored]
+    return [None, *((later - one).total_seconds() for one, later in pairwise(times))][: len(times)]

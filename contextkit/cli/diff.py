@@ -1,0 +1,73 @@
+"""`contextkit diff`: what changed between two turns of a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.text import Text
+
+from contextkit.cli.inspect import existing_thread, turn_of
+from contextkit.cli.opening import UsageError, open_manager, out, print_json
+from contextkit.inspector.difference import Change, Difference, difference
+from contextkit.inspector.words import clean
+from contextkit.manager import ContextManager
+from contextkit.thread import Thread
+from contextkit.tokens import TokenCounter, measure_all
+
+
+def run_diff(places: Sequence[str], config: Path | None, tenant: str, *, as_json: bool) -> None:
+    """`[THREAD] TURN TURN`: which entries came, left or changed their form between two calls."""
+    *names, first, second = places if len(places) >= 2 else ("", "")
+    if len(names) > 1 or not (first.isdigit() and second.isdigit()):
+        raise UsageError("give two turns, as `contextkit diff support/42 3 4`")
+    with open_manager(config) as manager:
+        thread = existing_thread(manager, names[0] if names else _only(manager, tenant), tenant)
+        turns = thread.turns()
+        before, after = (turn_of(thread, turns, int(place)) for place in (first, second))
+        found = difference(before, after, _counter(thread))
+        if as_json:
+            print_json({"thread": thread.name, "tenant": tenant, **found.to_json()})
+        else:
+            _show(found)
+
+
+def _only(manager: ContextManager, tenant: str) -> str:
+    names = [record.name for record in manager.threads(tenant)]
+    if len(names) != 1:
+        listed = ", ".join(names[:6]) or "none"
+        raise UsageError(f"which thread? tenant {tenant!r} has {listed}; name it before the turns")
+    return names[0]
+
+
+def _counter(thread: Thread) -> Callable[[int, int], int]:
+    counter: TokenCounter = thread.manager.counter
+
+    def count(start: int, stop: int) -> int:
+        return counter.tokens(measure_all(counter, thread.history(start, stop)))
+
+    return count
+
+
+def _show(found: Difference) -> None:
+    console = out()
+    before, after = found.input_tokens
+    console.print(
+        f"turn {found.first} -> turn {found.second}: {before:,} -> {after:,} tokens "
+        f"({after - before:+,})"
+    )
+    for name, (was, now) in found.sections.items():
+        if was != now:
+            console.print(
+                Text(clean(f"  {name}: {was:,} -> {now:,} ({now - was:+,})")), style="dim"
+            )
+    for change in found.changes:
+        console.print(Text(clean(_line(change))))
+    if not found.changes:
+        console.print("both show the same entries in the same form", style="dim")
+
+
+def _line(change: Change) -> str:
+    tokens = "" if change.tokens is None else f" ({change.tokens:,} tokens)"
+    by = f": {change.why} [{change.policy}]" if change.policy else ""
+    return f"{change.handle}{tokens} {change.before} -> {change.after}{by}"

@@ -1,0 +1,122 @@
+"""`structure`: typed elision; what parses as JSON, code, a table still parses in fewer tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
+
+from contextkit.compression.base import Compressed, Count, ProtectedMass
+from contextkit.compression.kinds import blocks
+from contextkit.compression.structure.dialects import FENCE, Section
+from contextkit.compression.structure.relevance import Relevance
+
+PROBES = 14
+SMALL = 240
+"""Characters that a small section gets before larger ones share the rest."""
+CLOSE = 0.98
+"""A text that fills this share of its target is close enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Whole items, rows, lines and bodies leave; a stub counts them; what stays is verbatim.
+
+    `on_protected` decides where not even an outline fits: `error` raises `ProtectedMass`, `stub` leaves
+    one line that names the handle.
+    """
+
+    kind: ClassVar[str] = "structure"
+
+    on_protected: Literal["error", "stub"] = "error"
+
+    def compress(
+        self,
+        text: str,
+        target_tokens: int,
+        count: Count,
+        *,
+        question: str = "",
+        handle: str = "",
+    ) -> Compressed:
+        """The text in at most `target_tokens` tokens. Raises `ProtectedMass` where it can't be."""
+        tokens = count(text)
+        if tokens <= target_tokens:
+            return Compressed(text, tokens, target_tokens, tokens, self.kind, "fits")
+        where = f" ({handle})" if handle else ""
+        sections = [
+            Section(text[start:stop], kind, Relevance.of(question), where)
+            for start, stop, kind in blocks(text)
+        ]
+        told = _largest(partial(_tell, sections), len(text), tokens, target_tokens, count)
+        note = " ".join(dict.fromkeys(part.kind for part in sections if part.kind != FENCE))
+        if isinstance(told, int):
+            if self.on_protected == "error":
+                raise ProtectedMass(told, target_tokens)
+            told, note = _bare(target_tokens, count, len(text), handle), "stub"
+        return Compressed(told, tokens, target_tokens, count(told), self.kind, note)
+
+
+def _tell(sections: Sequence[Section], room: int) -> str:
+    """All sections in about `room` characters."""
+    shares = _shares(sections, room)
+    return "".join(part.tell(share) for part, share in zip(sections, shares, strict=True))
+
+
+def _shares(sections: Sequence[Section], room: int) -> list[int]:
+    """Characters for each section by size and relevance; what small ones leave goes to larger ones."""
+    shares = [len(part.text) if part.kind == FENCE else 0 for part in sections]
+    weights = [len(part.text) * (1 + part.score) for part in sections]
+    order = [index for index, part in enumerate(sections) if part.kind != FENCE]
+    order.sort(key=lambda index: len(sections[index].text))
+    left, weight = max(0.0, float(room - sum(shares))), sum(weights[index] for index in order)
+    for index in order:
+        share = left * weights[index] / weight
+        if len(order) > 1:
+            share = max(share, min(left / 4, SMALL))
+        shares[index] = min(int(share), len(sections[index].text))
+        left -= shares[index]
+        weight -= weights[index]
+    return shares
+
+
+def _largest(
+    tell: Callable[[int], str], length: int, tokens: int, target: int, count: Count
+) -> str | int:
+    """The longest telling found within the target, or the tokens of the shortest where none is."""
+    low, high = 0, length
+    best: str | None = None
+    best_tokens, least = -1, tokens
+    room = max(1, length * target // tokens)
+    for probe in range(PROBES):
+        told = tell(room)
+        now = count(told)
+        least = min(least, now)
+        if now <= target:
+            if now > best_tokens:
+                best, best_tokens = told, now
+            low = room
+            if now >= CLOSE * target:
+                break
+        else:
+            high = room
+        if high - low <= 1:
+            break
+        # Tokens grow about evenly with characters; where they don't, halving finds the place.
+        guess = room * target // max(now, 1)
+        room = guess if low < guess < high and probe % 2 == 0 else (low + high) // 2
+    if best is None:
+        told = tell(1)
+        least = min(least, count(told))
+        return told if count(told) <= target else least
+    return best
+
+
+def _bare(target: int, count: Count, length: int, handle: str) -> str:
+    """One line for all of it, as much of it as fits."""
+    named = f", see {handle}" if handle else ""
+    for said in (f"[{length} characters left out{named}]", f"[{handle or '…'}]", "…"):
+        if count(said) <= target:
+            return said
+    return ""

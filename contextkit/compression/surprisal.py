@@ -1,0 +1,76 @@
+"""Which words of a text say most, without a model: rare ones, in sentences that the question asks for.
+
+Self-information, as Selective Context takes it from a language model (Li 2023, arXiv 2310.06201), is taken
+here from how often a word stands in the text itself: what every line says need not be said again.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+
+from contextkit.compression.spans import Word, sentences
+from contextkit.compression.structure.relevance import Relevance
+
+_SPOKEN = re.compile(r"[^\W_]+")
+_FUNCTION = frozenset(
+    "a an the of to in on at by for with from as and or but if so that this these those it its is are was "
+    "were be been being am do does did has have had he she they we you i his her their our your my me him "
+    "them us there here which who whom what when where how then also just very really quite".split()
+)
+FUNCTION_BITS = 0.5
+SENTENCE = 100.0
+"""How far the worst word of a better sentence stands above the best of a worse one."""
+EDGE = 0.15
+
+
+def word_bits(text: str, units: Sequence[Word]) -> list[float]:
+    """Self-information of each word in bits, by its frequency in the text; function words near nothing."""
+    lowered = text.lower() if len(text.lower()) == len(text) else text
+    spoken = [_stripped(lowered[unit.start : unit.stop]) for unit in units]
+    counts = Counter(spoken)
+    n = max(1, len(units))
+    return [
+        FUNCTION_BITS if word in _FUNCTION else math.log2(1 + n / counts[word]) if word else 0.0
+        for word in spoken
+    ]
+
+
+def scores(text: str, units: Sequence[Word], question: str = "") -> list[float]:
+    """A score a word; the words of a better sentence all stand above those of a worse one.
+
+    So filling a target keeps whole sentences, and only the last that fits in part is cut word by word.
+    """
+    bits = word_bits(text, units)
+    bounds = [start for start, _ in sentences(text)]
+    of = [bisect_right(bounds, unit.start) - 1 for unit in units]
+    named = Relevance.of(question).hits(text).scores(bounds, 0, len(text)) if question else {}
+    ranks = _ranks(len(bounds), of, bits, named)
+    return [SENTENCE * ranks[sentence] + bit for sentence, bit in zip(of, bits, strict=True)]
+
+
+def _ranks(n: int, of: Sequence[int], bits: Sequence[float], named: dict[int, float]) -> list[int]:
+    """The place of each sentence, the worst at 0: what the question names, then bits a word, then edges."""
+    totals, lengths = [0.0] * n, [0] * n
+    for sentence, bit in zip(of, bits, strict=True):
+        totals[sentence] += bit
+        lengths[sentence] += 1
+    top = max((t / max(1, length) for t, length in zip(totals, lengths, strict=True)), default=1.0)
+
+    def worth(index: int) -> tuple[float, int]:
+        density = totals[index] / max(1, lengths[index]) / (top or 1.0)
+        edge = EDGE * (index == 0 or index == n - 1)
+        return named.get(index, 0.0) + 0.9 * density + edge, -index
+
+    ranks = [0] * n
+    for rank, index in enumerate(sorted(range(n), key=worth)):
+        ranks[index] = rank
+    return ranks
+
+
+def _stripped(word: str) -> str:
+    found = _SPOKEN.search(word)
+    return found.group() if found else ""

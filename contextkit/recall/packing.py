@@ -1,0 +1,48 @@
+"""Filling a budget with passages: the best for their length first, what does not fit is passed over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+THRIFT = 0.4
+"""How much a passage's length counts against it: at equal odds the shorter one leaves room for others."""
+
+
+class Scored(Protocol):
+    """Something with a score."""
+
+    @property
+    def score(self) -> float: ...
+
+
+S = TypeVar("S", bound=Scored)
+
+
+def fill(
+    hits: Sequence[S],
+    tokens_of: Callable[[S], int],
+    budget: int,
+    *,
+    heading_of: Callable[[S], tuple[str, int]] | None = None,
+    thrift: float = THRIFT,
+) -> list[S]:
+    """The hits that go into `budget` tokens, the likeliest first; never one too many.
+
+    `tokens_of` is asked once for each hit. `heading_of` names the heading that a hit stands under and its
+    tokens, paid by the first hit under it. Equal hits keep their order.
+    """
+    sized = [(hit, max(1, tokens_of(hit))) for hit in hits]
+    sized.sort(key=lambda pair: thrift * math.log(pair[1]) - pair[0].score)
+    taken: list[S] = []
+    headings: set[str] = {""}
+    left = budget
+    for hit, tokens in sized:
+        heading, extra = heading_of(hit) if heading_of else ("", 0)
+        tokens += 0 if heading in headings else extra
+        if tokens <= left:
+            taken.append(hit)
+            headings.add(heading)
+            left -= tokens
+    return taken

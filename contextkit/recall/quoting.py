@@ -1,0 +1,41 @@
+"""From hits to those that fit a room when they are rendered: filled by their lines, checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from contextkit.recall.memory import Hit
+from contextkit.recall.packing import fill
+from contextkit.recall.rendering import heading, line
+
+
+def quote(
+    hits: Sequence[Hit],
+    room: int,
+    *,
+    line_tokens: Callable[[str], int],
+    whole_tokens: Callable[[Sequence[Hit]], int],
+    fence_tokens: int,
+    group_of: Callable[[Hit], str] = lambda hit: "",
+) -> list[Hit]:
+    """The hits that take at most `room` tokens as messages: one, and one more for each named group.
+
+    `line_tokens` counts a line, `fence_tokens` is what a message without lines takes, and
+    `whole_tokens`, which has the last word, counts the messages that some hits make.
+    """
+
+    def heading_of(hit: Hit) -> tuple[str, int]:
+        above = heading(hit.passage)
+        own = fence_tokens if group_of(hit) else 0
+        name = f"{group_of(hit)} {above}" if above or own else ""
+        return name, own + (line_tokens(above + "\n") if above else 0)
+
+    chosen = fill(
+        hits,
+        lambda hit: line_tokens(line(hit.passage) + "\n"),
+        room - fence_tokens,
+        heading_of=heading_of,
+    )
+    while chosen and whole_tokens(chosen) > room:
+        chosen.remove(min(chosen, key=lambda hit: hit.score))
+    return chosen

@@ -1,0 +1,200 @@
+"""One question put to a table of rows: its signals, their sum, the best rows and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from contextkit.recall import ranking
+from contextkit.recall.dense import Dense
+from contextkit.recall.following import STEPS_FROM, follow
+from contextkit.recall.ranking import Signals
+from contextkit.recall.states import Asked
+from contextkit.recall.stretches import around, is_broad, is_meeting
+from contextkit.recall.table import Table
+from contextkit.recall.words import STOP_WORDS, stem, terms
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Scores: TypeAlias = NDArray[np.float32]
+
+    Matcher: TypeAlias = Callable[[Asked, NDArray[np.intp], Callable[[int, int], float]], Scores]
+
+LONGEST_QUERY = 6000
+"""Characters of a question that are read: its beginning and its end."""
+FEW = 1500
+"""So many rows are all looked at closely; of more, the likeliest."""
+CANDIDATES = 320
+SAMPLED = 128
+"""Rows beside the candidates that tell how common a match is."""
+SMALL_WORD = 0.5
+"""What a word without meaning of its own counts among the words of a question."""
+
+_RUN = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question as it is searched: its words, and who of the speakers is named in it."""
+
+    text: str
+    named: str | None
+    terms: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, names: list[str]) -> Question:
+        """The question in a user's request; `names` are those of the speakers."""
+        text = clip(text)
+        lowered = f" {' '.join(_RUN.findall(text.lower()))} "
+        named = [name for name in names if _is_named(name, lowered)]
+        found = terms(text)
+        of_names = set(stem([word for name in names for word in name.lower().split()]))
+        if len(names) > 1:
+            found = [term for term in found if term not in of_names] or found
+        return cls(text, named[0] if len(named) == 1 and len(names) > 1 else None, tuple(found))
+
+    @cached_property
+    def words(self) -> list[tuple[int, int, str]]:
+        """Its words as (start, stop, term); small words have an empty term."""
+        found = [(m.start(), m.end(), m[0].lower()) for m in _RUN.finditer(self.text)]
+        stems = stem([word for _, _, word in found])
+        return [
+            (start, stop, "" if word in STOP_WORDS else stemmed)
+            for (start, stop, word), stemmed in zip(found, stems, strict=True)
+        ]
+
+
+def clip(text: str) -> str:
+    """At most `LONGEST_QUERY` characters of a text, from both ends."""
+    if len(text) <= LONGEST_QUERY:
+        return text
+    half = LONGEST_QUERY // 2
+    return f"{text[:half]}\n{text[-half:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows, best first, with their scores and the signals they come from."""
+
+    rows: list[int]
+    scores: list[float]
+    reasons: list[str]
+
+
+def search(
+    table: Table,
+    question: Question,
+    allowed: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    top: int,
+    dense: Dense | None = None,
+    asked: Asked | None = None,
+    matcher: Matcher | None = None,
+) -> Found:
+    """The likeliest of the allowed rows; the known ones may lead to them."""
+    signals = look(table, question, dense, asked)
+    matches = None
+    weights = ranking.WORDS_ALONE if signals.meaning is None else ranking.WITH_VECTORS
+    if matcher is not None and asked is not None and asked.tokens is not None:
+        weights = ranking.WITH_STATES
+        matches = look_closely(table, question, signals, allowed, asked, matcher)
+    total = ranking.score(signals, weights, matches)
+    likeliest = _best(np.where(known, total, -np.inf), min(STEPS_FROM, int(known.sum())))
+    total += follow(table, total, likeliest, question.terms)
+    if is_meeting(table) or is_broad([word for _, _, word in question.words]):
+        total += around(total, table.sessions)
+    total = np.where(allowed, total, -np.inf)
+    best = _distinct(table, _best(total, min(2 * top, int(allowed.sum()))))[:top]
+    reasons = [_reason(signals, matches, row) for row in best]
+    return Found(best, [float(total[row]) for row in best], reasons)
+
+
+def look(table: Table, question: Question, dense: Dense | None, asked: Asked | None) -> Signals:
+    """The signals that are cheap enough for every row."""
+    lexical = table.lexical
+    postings = lexical.postings(question.terms)
+    speaker = table.said_by(question.named) if question.named else np.zeros(len(table), np.float32)
+    return Signals(
+        words=lexical.score(postings),
+        sessions=lexical.score_sessions(postings)[lexical.sessions],
+        stretches=lexical.sessions,
+        joins=table.joins,
+        asks=table.asks,
+        speaker=speaker,
+        meaning=dense.score(asked.vector) if dense is not None and asked is not None else None,
+    )
+
+
+def look_closely(
+    table: Table,
+    question: Question,
+    signals: Signals,
+    allowed: NDArray[np.bool_],
+    asked: Asked,
+    matcher: Matcher,
+) -> Scores:
+    """How well the words of the question are matched by each row, standardised."""
+    n_rows = len(table)
+    sample = np.arange(n_rows)
+    candidates = sample
+    if n_rows > FEW:
+        likely = np.where(allowed, ranking.first_look(signals), -np.inf)
+        sample = np.arange(0, n_rows, n_rows // SAMPLED)
+        candidates = np.union1d(_best(likely, CANDIDATES), sample)
+    weights = {start: weigh(table, term) for start, _, term in question.words}
+    starts = np.asarray([start for start, _, _ in question.words] or [0])
+
+    def weight_of(start: int, stop: int) -> float:
+        word = int(starts[max(0, int(np.searchsorted(starts, start, side="right")) - 1)])
+        return weights.get(word, SMALL_WORD) if question.words else SMALL_WORD
+
+    found = np.full(n_rows, np.nan, np.float32)
+    found[candidates] = matcher(asked, candidates, weight_of)
+    scored = ranking.standard(found, sample)
+    lowest = float(np.nanmin(scored))
+    return np.nan_to_num(scored, nan=lowest)
+
+
+def weigh(table: Table, term: str) -> float:
+    """What a word of the question counts: how rare it is."""
+    return table.lexical.idf(term) if term else SMALL_WORD
+
+
+def _is_named(name: str, lowered: str) -> bool:
+    words = _RUN.findall(name.lower())
+    return bool(words) and (f" {' '.join(words)} " in lowered or f" {words[0]} " in lowered)
+
+
+def _best(scores: Scores, top: int) -> list[int]:
+    """The rows with the highest scores, equal ones in their order."""
+    if top <= 0:
+        return []
+    chosen = np.arange(len(scores))
+    if top < len(scores):
+        edge = np.partition(scores, len(scores) - top)[len(scores) - top]
+        chosen = np.flatnonzero(scores >= edge)
+    order = chosen[np.argsort(-scores[chosen], kind="stable")]
+    return [int(row) for row in order[:top]]
+
+
+def _distinct(table: Table, rows: list[int]) -> list[int]:
+    """The rows without those that say what an earlier one of them says."""
+    return list({table.rows[row].key: row for row in reversed(rows)}.values())[::-1]
+
+
+def _reason(signals: Signals, matches: Scores | None, row: int) -> str:
+    said: list[str] = []
+    if matches is not None:
+        said.append(f"matches {matches[row]:+.1f}")
+    said.append(f"words {signals.words[row]:.1f}")
+    if signals.meaning is not None:
+        said.append(f"meaning {signals.meaning[row]:.2f}")
+    if signals.speaker[row]:
+        said.append("said by the one named" if signals.speaker[row] > 0 else "said by another")
+    return ", ".join(said)

@@ -1,0 +1,36 @@
+"""What a provider's prompt cache makes of the calls of one run: reads, writes, and the bill."""
+
+from __future__ import annotations
+
+from contextkit.cache_sim import Block, CacheSimulator, Layer, Point, Served
+from contextkit.call import Call
+from contextkit.messages import Message
+from contextkit.replay.provider import Provider
+from contextkit.tools import Tool
+
+
+class Cashier:
+    """Serves the calls of one conversation from a simulated cache of its own."""
+
+    def __init__(self, provider: Provider, tools: tuple[Tool, ...], frame_tokens: int) -> None:
+        self._counter = provider.counter
+        self._cache = CacheSimulator(provider.rule)
+        digests = tuple(tool.digest for tool in tools)
+        self._frame = Block(digests, frame_tokens, "tools", len(tools))
+        self._known: dict[bytes, Block] = {}
+
+    def serve(self, call: Call, now: float, answer: Message) -> Served:
+        """One call at `now`, and what the model answered."""
+        known = self._known
+        blocks = [self._frame]
+        for message in call.messages:
+            blocks.append(known.get(message.digest) or self._block(message))
+        points = [Point(point.after + 1, point.ttl) for point in call.cache_points]
+        return self._cache.serve(blocks, points, now, output=self._block(answer))
+
+    def _block(self, message: Message) -> Block:
+        layer: Layer = "system" if message.role in ("system", "developer") else "messages"
+        tokens = self._counter.tokens(self._counter.measure(message))
+        block = Block(message.digest, tokens, layer, max(1, len(message.parts)))
+        self._known[message.digest] = block
+        return block

@@ -1,0 +1,1 @@
+"""Reading passages in parts and putting the answers together, beside the turn's own call."""

@@ -1,0 +1,1 @@
+"""The graph of records: questions asked before anyone asks, their answers, and what those stand on."""

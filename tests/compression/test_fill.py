@@ -1,0 +1,63 @@
+"""A target is met from below, closely, and nothing protected is lost on the way."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contextkit.compression import ProtectedMass, keep_to_target, protected, words
+from contextkit.compression.fill import joined
+from contextkit.tokens import TiktokenCounter
+
+count = TiktokenCounter().count
+PLAIN = (
+    "garden house evening river stone walked slowly through light quiet lovely of the and".split()
+)
+
+
+def prose(n: int, seed: int = 0) -> str:
+    draw = random.Random(seed)
+    made = [draw.choice(PLAIN) + ("." if i % 12 == 11 else "") for i in range(n)]
+    for at in range(7, n, 40):
+        made[at] = f"{at}"
+    return " ".join(made)
+
+
+@pytest.mark.parametrize("n", [50, 500, 5_000, 50_000])
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.9])
+def test_the_target_is_met_within_two_percent(n: int, rate: float) -> None:
+    text = prose(n)
+    draw = random.Random(1)
+    units = words(text)
+    target = int(rate * count(text))
+    out = keep_to_target(text, units, [draw.random() for _ in units], target, count)
+    assert count(out) <= target
+    assert count(out) >= target - max(1, 0.02 * count(text))
+    for span in protected(text):
+        assert text[span.start : span.stop] in out
+
+
+@settings(max_examples=60)
+@given(st.text(max_size=200), st.integers(0, 60), st.randoms(use_true_random=False))
+def test_never_over_the_target(text: str, target: int, draw: random.Random) -> None:
+    units = words(text)
+    scores = [draw.random() for _ in units]
+    least = count(joined(text, [unit for unit in units if unit.protected]))
+    if least > target:
+        with pytest.raises(ProtectedMass):
+            keep_to_target(text, units, scores, target, count)
+        return
+    out = keep_to_target(text, units, scores, target, count)
+    assert count(out) <= target
+    assert all(char in text or char.isspace() for char in out)
+
+
+def test_the_best_words_stay_in_their_order() -> None:
+    text = "one two three four five six"
+    units = words("alpha beta gamma delta")
+    out = keep_to_target("alpha beta gamma delta", units, [1, 9, 2, 8], 2, lambda t: len(t.split()))
+    assert out == "beta delta"
+    assert keep_to_target(text, words(text), [0] * 6, 0, lambda t: len(t.split())) == ""

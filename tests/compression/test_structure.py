@@ -1,0 +1,189 @@
+"""What parses still parses when told in fewer tokens; what stays is verbatim; no target is passed."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contextkit.compression import ProtectedMass
+from contextkit.compression.kinds import blocks, detect
+from contextkit.compression.structure import Structure
+from tests.compression.documents import KINDS
+
+STUB = Structure("stub")
+QUESTIONS = ("", "what of the gate and the quiet river", "3.14 mg")
+
+
+def count(text: str) -> int:
+    return (len(text.encode("utf-8", "surrogatepass")) + 3) // 4
+
+
+def told_right(name: str, seed: int) -> str:
+    """Compresses one drawn document at a drawn rate and checks all; returns how it was taken."""
+    draw = random.Random(f"{name} {seed}")
+    make, parsed, kind = KINDS[name]
+    text = make(draw)
+    target = int(count(text) * draw.uniform(0.1, 0.95))
+    question = draw.choice(QUESTIONS)
+    try:
+        made = Structure().compress(text, target, count, question=question, handle="m17")
+    except ProtectedMass:
+        return "over"
+    assert made.achieved_tokens == count(made.text) <= target
+    if made.note == kind:
+        assert parsed(made.text) == parsed(text)
+        assert_verbatim(name, text, made.text)
+    return made.note
+
+
+def assert_verbatim(name: str, text: str, told: str) -> None:
+    """Every line that is no stub is a line of the source."""
+    if name in ("json", "xml", "sql"):
+        return
+    ours = [line for line in told.splitlines() if "left out" not in line]
+    assert not Counter(ours) - Counter(text.splitlines())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_drawn_documents_parse_as_before(name: str) -> None:
+    taken = Counter(told_right(name, seed) for seed in range(60))
+    assert taken[KINDS[name][2]] >= 45, taken
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
+def test_many_drawn_documents_parse_as_before(name: str) -> None:
+    taken = Counter(told_right(name, seed) for seed in range(1000, 1000 + 10_000 // len(KINDS) + 1))
+    print(name, dict(taken))
+    assert taken[KINDS[name][2]] >= 0.75 * taken.total(), taken
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=400) | st.text("{}[]\",:01a\n \\<>-|`'#", max_size=200), st.integers(0, 60))
+def test_any_text_stays_within_any_target(text: str, target: int) -> None:
+    made = STUB.compress(text, target, count, handle="m1")
+    assert count(made.text) <= target
+    if count(text) <= target:
+        assert made.text == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "x", "x" * 1_000_000, "word " * 200_000, "\0\x01\xff" * 5000,
+        '{"a": [1, 2, ' + "3, " * 900 + "}", "[" * 5000 + "]" * 5000,
+        '{"a": 1, "a": 2, "b": "' + "x " * 900 + '"}', "a < b " * 900, "🙂" * 3000,
+        "<!DOCTYPE r [<!ENTITY e 'x'>]><r>" + "<a>&e;</a>" * 300 + "</r>",
+        "def f(:\n    pass\n" * 300,
+    ],
+    ids=["empty", "one", "one-line", "long-line", "binary", "no-json", "deep", "twice", "less", "emoji",
+         "entity", "no-python"],
+)  # fmt: skip
+def test_bad_input_is_told_within_the_target(text: str) -> None:
+    for target in (0, 10, 200):
+        made = STUB.compress(text, target, count, question="x", handle="m3")
+        assert count(made.text) <= target
+
+
+def test_items_that_the_question_names_stay() -> None:
+    rows = [{"id": n, "name": f"user {n}", "note": "all is well"} for n in range(500)]
+    made = Structure().compress(json.dumps({"rows": rows}), 200, count, question="user 321")
+    assert rows[321] in json.loads(made.text)["rows"]
+
+
+def test_trouble_stays_in_a_log() -> None:
+    lines = [f"2024-05-06 10:00:{n % 60:02} INFO request {n} done" for n in range(900)]
+    lines[444] = "2024-05-06 10:00:24 ERROR disk full on node 7"
+    made = Structure().compress("\n".join(lines), 150, count, handle="m5")
+    assert lines[444] in made.text
+    assert "(m5)" in made.text
+
+
+def test_numbers_are_spelled_as_they_were() -> None:
+    text = '{"a": 1.10, "b": 1E5, "c": [' + ", ".join(f"{n}.50" for n in range(300)) + "]}"
+    made = Structure().compress(text, 60, count)
+    assert '"a": 1.10, "b": 1E5' in made.text
+    assert re.search(r"\b0\.50, 1\.50", made.text)
+
+
+def test_a_function_keeps_its_name_when_its_body_leaves() -> None:
+    text = "".join(
+        f"def f{n}(a):\n    x = a * {n}\n    y = x\n    return x + y\n\n\n" for n in range(12)
+    )
+    made = Structure().compress(text * 1 + "def gate():\n" + "    go()\n" * 40, 180, count)
+    assert made.note == "code:python"
+    assert "def gate():" in made.text
+
+
+def test_hunks_count_what_is_left_of_them() -> None:
+    body = "".join(f" same {n}\n" if n % 3 else f"-old {n}\n+new {n}\n" for n in range(90))
+    n_old, n_new = (sum(line[0] in kept for line in body.splitlines()) for kept in (" -", " +"))
+    text = f"--- a/x\n+++ b/x\n@@ -5,{n_old} +5,{n_new} @@ def f\n{body}"
+    made = Structure().compress(text, 160, count, handle="m2")
+    assert made.note == "diff"
+    old_lines = {int(line.split()[1]): None for line in body.splitlines()}
+    lines = made.text.splitlines()
+    at = 0
+    n_hunks = 0
+    for at, line in enumerate(lines):
+        header = re.match(r"@@ -(\d+),(\d+) \+(\d+),(\d+) @@ def f", line)
+        if header is None:
+            continue
+        n_hunks += 1
+        hunk = lines[at + 1 :]
+        stop = next((i for i, x in enumerate(hunk) if x[0] in "@…"), len(hunk))
+        assert sum(x[0] in " -" for x in hunk[:stop]) == int(header[2])
+        assert sum(x[0] in " +" for x in hunk[:stop]) == int(header[4])
+        first = next((int(x.split()[1]) for x in hunk[:stop] if x[0] in " -"), None)
+        assert first is None or [*old_lines].index(first) == int(header[1]) - 5
+    assert n_hunks > 1
+
+
+def test_a_trace_keeps_what_was_raised_and_where() -> None:
+    frames = "".join(
+        f'  File "/x/site-packages/lib.py", line {n}, in f{n}\n    g({n})\n' for n in range(60)
+    )
+    last = '  File "/app/main.py", line 3, in go\n    boom()\nValueError: bad gate 17\n'
+    text = "Traceback (most recent call last):\n" + frames + last
+    made = Structure().compress(text, 80, count)
+    assert made.text.startswith("Traceback (most recent call last):\n")
+    assert made.text.endswith(last)
+
+
+def test_fences_stay_and_hold_what_parses() -> None:
+    rows = json.dumps([{"id": n} for n in range(300)])
+    text = f"Look at this.\n\n```json\n{rows}\n```\nAnd then?\n"
+    made = Structure().compress(text, 100, count)
+    inside = re.search(r"```json\n(.*?)\n```\nAnd then\?", made.text, re.DOTALL)
+    assert inside is not None
+    assert made.text.startswith("Look at this.")
+    assert isinstance(json.loads(inside[1]), list)
+
+
+def test_too_little_room_is_refused_or_told_in_a_line() -> None:
+    text = "".join(f"def f{n}():\n    pass\n" for n in range(50))
+    with pytest.raises(ProtectedMass):
+        Structure().compress(text, 2, count, handle="m9")
+    assert count(STUB.compress(text, 2, count, handle="m9").text) <= 2
+    assert "m9" in STUB.compress(text, 12, count, handle="m9").text
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_kinds_are_told_apart(name: str) -> None:
+    kind = KINDS[name][2]
+    found = Counter(detect(KINDS[name][0](random.Random(seed))) for seed in range(40))
+    assert found["log" if kind == "lines" else kind] >= 34, found
+
+
+@given(
+    st.text(max_size=200)
+    | st.lists(st.sampled_from(["```\n", "```py\nx = 1\n", "~~~\n", "a\n"])).map("".join)
+)
+def test_blocks_tile_the_text(text: str) -> None:
+    assert "".join(text[start:stop] for start, stop, _ in blocks(text)) == text
