@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors: TypeAlias = NDArray[np.float32]
+    Tokens: TypeAlias = tuple[NDArray[np.int8], NDArray[np.float16]]
+    """Token vectors of one passage as they are kept, and what to multiply them with."""
 
 BLOCK_ROWS = 4
 BLOCK_CHARS = 900
@@ -34,8 +36,10 @@ CONTEXT_CHARS = 200
 class StatesEmbedder(Protocol):
     """An embedder that also gives the vectors of single tokens."""
 
-    states_name: str | None
-    """Identity of the token vectors; None where this one has none."""
+    @property
+    def states_name(self) -> str | None:
+        """Identity of the token vectors; None where this one has none."""
+        ...
 
     @property
     def states_projection(self) -> Vectors:
@@ -107,16 +111,13 @@ class Kept:
         head = struct.pack(f"<HH{n_rows}H", n_rows, width, *self.counts)
         return head + self.scales.tobytes() + self.values.tobytes()
 
-    def only(self, rows: Sequence[int]) -> Kept:
-        """The same for some of the passages, by their place in the block."""
-        if len(rows) == len(self.counts):
-            return self
-        spans = [slice(sum(self.counts[:row]), sum(self.counts[: row + 1])) for row in rows]
-        return Kept(
-            tuple(self.counts[row] for row in rows),
-            np.concatenate([self.scales[span] for span in spans]),
-            np.concatenate([self.values[span] for span in spans]),
-        )
+    def passages(self) -> list[Tokens]:
+        """The tokens of each passage, as views."""
+        stops = np.cumsum(self.counts)
+        return [
+            (self.values[stop - n : stop], self.scales[stop - n : stop])
+            for stop, n in zip(stops.tolist(), self.counts, strict=True)
+        ]
 
     @classmethod
     def from_bytes(cls, kept: bytes) -> Kept:
@@ -170,14 +171,14 @@ def read_query(embedder: StatesEmbedder, query: str) -> Asked:
     return Asked(_unit(states.sum(axis=0)), _unit(states @ embedder.states_projection), places)
 
 
-def best_matches(query: Vectors, kept: Sequence[Kept]) -> Vectors:
+def best_matches(query: Vectors, passages: Sequence[Tokens]) -> Vectors:
     """The best cosine of each query token among the tokens of each passage, `[n_passages, n_query]`."""
-    counts = np.asarray([n for block in kept for n in block.counts])
+    counts = np.asarray([len(scales) for _, scales in passages])
     out = np.zeros((len(counts), len(query)), np.float32)
     if not counts.sum():
         return out
-    values = np.concatenate([block.values for block in kept]).astype(np.float32)
-    scales = np.concatenate([block.scales for block in kept]).astype(np.float32)
+    values = np.concatenate([values for values, _ in passages]).astype(np.float32)
+    scales = np.concatenate([scales for _, scales in passages]).astype(np.float32)
     products = (values @ query.T) * scales[:, None]
     filled = counts > 0
     starts = (np.cumsum(counts) - counts)[filled]

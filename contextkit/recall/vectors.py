@@ -26,6 +26,8 @@ from contextkit.store import HistoryStore, ThreadRecord
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from contextkit.recall.states import Tokens
+
     Vectors: TypeAlias = NDArray[np.float32]
 
 PAGE = 500
@@ -87,12 +89,14 @@ class StatesVectors:
         self.dense = Dense(embedder.states_projection.shape[0])
         self._blocks: list[Block] = []
         self._of_row: list[int] = []
-        self._held: dict[str, Kept] = {}
+        self._held: dict[str, list[Tokens]] = {}
 
     def extend(
         self, rows: Sequence[Row], joins: Vectors, sessions: Sequence[int], texts: Texts
     ) -> None:
         """Bring the vectors up to all `rows`; the newest block is read again while it grows."""
+        if len(rows) == len(self.dense):
+            return
         while self._blocks and not self._blocks[-1].is_full:
             self._drop(self._blocks[-1])
         first = self._blocks[-1].stop if self._blocks else 0
@@ -113,7 +117,7 @@ class StatesVectors:
     def matches(
         self, asked: Asked, candidates: NDArray[np.intp], weigh: Callable[[int, int], float]
     ) -> Vectors:
-        """The weighted mean of the best cosines of the query's tokens, for each candidate row (ascending).
+        """The weighted mean of the best cosines of the query's tokens, for each candidate row.
 
         `weigh` tells what a token counts, by its place in the query.
         """
@@ -122,17 +126,13 @@ class StatesVectors:
         weights = np.asarray([weigh(int(a), int(b)) for a, b in asked.places], np.float32)
         if not weights.sum():
             return np.zeros(len(candidates), np.float32)
-        wanted: dict[int, list[int]] = {}
-        for row in map(int, candidates):
-            wanted.setdefault(self._of_row[row], []).append(row)
-        blocks_of = [self._blocks[at] for at in wanted]
-        kept = [
-            states.only([row - block.start for row in rows])
-            for states, block, rows in zip(
-                self._kept(blocks_of), blocks_of, wanted.values(), strict=True
-            )
+        of_row = [self._of_row[row] for row in map(int, candidates)]
+        kept = self._kept(list(dict.fromkeys(of_row)))
+        passages = [
+            kept[at][row - self._blocks[at].start]
+            for at, row in zip(of_row, map(int, candidates), strict=True)
         ]
-        found = best_matches(asked.tokens, kept)
+        found = best_matches(asked.tokens, passages)
         scored: Vectors = found @ weights / weights.sum()
         return scored
 
@@ -182,30 +182,30 @@ class StatesVectors:
             rows[key] = bytes.fromhex(block.key) + halves.tobytes()
             states[key] = bytes.fromhex(block.key) + kept.to_bytes()
             out[block.key] = halves.astype(np.float32)
-            self._hold(block.key, kept)
+            self._hold(block.key, kept.passages())
         self._store.save_memo(self._record.tenant, self._states, states)
         self._store.save_memo(self._record.tenant, self._pooled, rows)
         return out
 
-    def _kept(self, wanted: Sequence[Block]) -> list[Kept]:
-        """The token vectors of blocks, from memory or the memo."""
-        missing = {
-            block.key if block.is_full else self._tail_key: block
-            for block in wanted
-            if block.key not in self._held
-        }
-        fetched: dict[str, Kept] = {}
+    def _kept(self, numbers: Sequence[int]) -> dict[int, list[Tokens]]:
+        """The token vectors of blocks by their number, from memory or the memo."""
+        found: dict[int, list[Tokens]] = {}
+        missing: dict[str, list[int]] = {}
+        for at in numbers:
+            block = self._blocks[at]
+            if (held := self._held.get(block.key)) is not None:
+                found[at] = held
+            else:
+                missing.setdefault(block.key if block.is_full else self._tail_key, []).append(at)
         for page in _pages(list(missing), PAGE):
-            for key, value in self._store.load_memo(
-                self._record.tenant, self._states, page
-            ).items():
-                fetched[missing[key].key] = Kept.from_bytes(value[KEY_BYTES:])
-        found = [self._held.get(block.key) or fetched[block.key] for block in wanted]
-        for key, kept in fetched.items():
-            self._hold(key, kept)
+            kept = self._store.load_memo(self._record.tenant, self._states, page)
+            for key, value in kept.items():
+                passages = Kept.from_bytes(value[KEY_BYTES:]).passages()
+                found.update((at, passages) for at in missing[key])
+                self._hold(self._blocks[missing[key][0]].key, passages)
         return found
 
-    def _hold(self, key: str, kept: Kept) -> None:
+    def _hold(self, key: str, kept: list[Tokens]) -> None:
         self._held[key] = kept
         while len(self._held) > HELD_BLOCKS:
             del self._held[next(iter(self._held))]

@@ -7,7 +7,7 @@ few plural and tense endings. Scripts that put no spaces between words become pa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -53,9 +53,9 @@ def names(text: str) -> list[str]:
     return list(dict.fromkeys(terms(" ".join(found))))
 
 
-def stem(words: list[str]) -> list[str]:
+def stem(words: Sequence[str]) -> list[str]:
     """The words without their endings."""
-    return _stemmer()[1](words)
+    return _stemmer()[1](list(words))
 
 
 def stemmer_name() -> str:

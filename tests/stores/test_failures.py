@@ -135,14 +135,16 @@ def test_a_damaged_page_is_corrupt_until_it_is_restored(sqlite_path: Path) -> No
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
+def tiny_disk() -> Iterator[Path]:
+    # Not in pytest's own folder: a mount left by a killed run would stand in the way of its clean-up.
+    folder = Path(tempfile.mkdtemp(prefix="contextkit-disk-"))
     command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        folder.rmdir()
         pytest.skip("no tmpfs can be mounted here: the file size limit stands in for a full disk")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+    folder.rmdir()
 
 
 def test_a_full_disk_takes_nothing_of_a_call_and_works_when_there_is_room(tiny_disk: Path) -> None:
