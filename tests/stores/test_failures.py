@@ -143,7 +143,7 @@ def tiny_disk() -> Iterator[Path]:
         folder.rmdir()
         pytest.skip("no tmpfs can be mounted here: the file size limit stands in for a full disk")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
     folder.rmdir()
 
 
