@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := local,structured,chroma,static,minilm,documents,openai,anthropic,postgres,dev
+EXTRAS := local,structured,stemming,records,chroma,static,minilm,documents,openai,anthropic,postgres,dev
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export HF_HUB_OFFLINE = 1
 

@@ -12,7 +12,8 @@ from contextkit.store import SeqTaken, ThreadRecord
 def check_names(**names: str) -> None:
     """Raises `StoreError` for the characters that no database takes: NUL and lone surrogates."""
     for what, name in names.items():
-        if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
+        has_surrogate = not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name)
+        if "\0" in name or has_surrogate:
             raise StoreError(
                 f"the {what} name {name[:80]!r} holds a NUL or a lone surrogate, which databases "
                 "cannot keep; escape it, every other character is allowed"
