@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 LONGEST_QUERY = 6000
 """Characters of a question that are read: its beginning and its end."""
-FEW = 1500
-"""So many rows are all looked at closely; of more, the likeliest."""
+FEW, FEW_CHARS = 1500, 250_000
+"""So many rows with so many characters are all looked at closely; of more, the likeliest."""
 CANDIDATES = 320
 SAMPLED = 128
 """Rows beside the candidates that tell how common a match is."""
@@ -143,9 +143,9 @@ def look_closely(
     n_rows = len(table)
     sample = np.arange(n_rows)
     candidates = sample
-    if n_rows > FEW:
+    if n_rows > FEW or table.n_chars > FEW_CHARS:
         likely = np.where(allowed, ranking.first_look(signals), -np.inf)
-        sample = np.arange(0, n_rows, n_rows // SAMPLED)
+        sample = np.arange(0, n_rows, max(1, n_rows // SAMPLED))
         candidates = np.union1d(_best(likely, CANDIDATES), sample)
     weights = {start: weigh(table, term) for start, _, term in question.words}
     starts = np.asarray([start for start, _, _ in question.words] or [0])

@@ -31,6 +31,7 @@ class Table:
         """Without their terms, which are in `lexical`."""
         self.lexical = Lexical()
         self.sessions: list[int] = []
+        self.n_chars = 0
         self._starts = Growing(np.int64)
         self._joins, self._asks = Growing(np.float32), Growing(np.float32)
         self._speakers = Growing(np.int32)
@@ -51,6 +52,7 @@ class Table:
         self.lexical.add([row.counts for row in rows], stretches)
         self.rows += [replace(row, counts=NO_COUNTS) for row in rows]
         self.sessions += sessions
+        self.n_chars += sum(row.n_chars for row in rows)
         self._starts.extend([row.start for row in rows])
         self._asks.extend([float(row.asks) for row in rows])
         names = [row.speaker if row.start >= 0 else "" for row in rows]

@@ -228,5 +228,4 @@ def test_locomo_evidence_is_found_as_reported() -> None:
     with load_manager({"embedder": "minilm"}) as manager:
         outcomes = list(run(name, pools, [Recall(manager)]))
     reached = [figure(shares(outcomes, index, "all")).value for index in range(4)]
-    assert reached >= [77, 84, 89, 93.5]
     assert all(value >= floor for value, floor in zip(reached, (77, 84, 89, 93.5), strict=True))
