@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := local,structured,stemming,records,chroma,static,minilm,documents,openai,anthropic,postgres,dev
+FRAMEWORKS := langchain,langgraph,openai-agents,pydantic-ai,llama-index,agent-framework,smolagents
+EXTRAS := local,structured,stemming,records,chroma,static,minilm,documents,openai,anthropic,postgres,serve,inspector,mcp,otel,$(FRAMEWORKS),dev
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export HF_HUB_OFFLINE = 1
 

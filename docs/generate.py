@@ -188,7 +188,7 @@ def cli() -> str:
         return "_The command line is not part of this version yet._"
     from typer.main import get_command
 
-    app = import_module("contextkit.cli.app").app
+    app = import_module("contextkit.cli.commands").app
     command = get_command(app)
     pages: list[tuple[str, ...]] = [("contextkit",)]
     pages += [("contextkit", name) for name in sorted(getattr(command, "commands", {}))]

@@ -14,7 +14,7 @@ def main() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # what the encoding cannot show becomes "?", never a crash
             reconfigure(errors="replace")
-    from contextkit.cli.app import app
+    from contextkit.cli.commands import app
 
     app(prog_name="contextkit")
 

@@ -3,54 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from contextkit.errors import ContextKitError
-
-
-class Guarded(TyperGroup):
-    """A group whose commands end with one clear line where contextkit raises on purpose."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; `--debug` lets the traceback through."""
-        try:
-            return super().invoke(ctx)
-        except ContextKitError as error:
-            if ctx.params.get("debug"):
-                raise
-            from contextkit.inspector.words import clean
-
-            typer.echo(f"contextkit: {clean(' '.join(str(error).split()))}", err=True)
-            raise typer.Exit(2) from None
-
-
-app = typer.Typer(
-    cls=Guarded,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="agent.yaml; without it ./agent.yaml, else echo + memory."),
-]
-TenantOption = Annotated[str, typer.Option(help="Whose threads.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Pure JSON on stdout.")]
-ProviderOption = Annotated[str, typer.Option(help="Whose prices and cache: provider:model.")]
-TokenizerOption = Annotated[
-    str, typer.Option(help="cl100k_base, o200k_base, or estimate (the model's own counter).")
-]
-RulesOption = Annotated[
-    Path | None, typer.Option(help="YAML whose cache rules and prices come before the shipped.")
-]
-CadenceOption = Annotated[
-    float, typer.Option(help="Seconds between calls where a recording has no times.", min=0)
-]
+from contextkit.cli.base import ConfigOption, JsonOption, TenantOption, app
 
 
 @app.callback(invoke_without_command=True)
@@ -114,80 +71,6 @@ def run(
         replay_turns=replay_turns,
         as_json=as_json,
     )
-
-
-@app.command()
-def replay(
-    files: Annotated[list[Path], typer.Argument(help="Recordings: JSON or JSONL, .gz too.")],
-    policy: Annotated[
-        list[Path] | None, typer.Option("--policy", "-p", help="Configurations to try, YAML.")
-    ] = None,
-    provider: ProviderOption = "anthropic:claude-sonnet-4-5",
-    window: Annotated[int | None, typer.Option(help="Tokens, in place of each budget's.")] = None,
-    reserve: Annotated[int | None, typer.Option(help="Tokens kept for the reply.")] = None,
-    tokenizer: TokenizerOption = "cl100k_base",
-    rules: RulesOption = None,
-    cadence: CadenceOption = 10.0,
-    schema_tokens: Annotated[
-        int, typer.Option(help="Tokens of tools that were sent but not recorded.", min=0)
-    ] = 0,
-    limit: Annotated[int | None, typer.Option(help="Only so many recordings.", min=1)] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a report to this file.")] = None,
-    as_json: JsonOption = False,
-    calls: Annotated[bool, typer.Option(help="With --json: every single call too.")] = False,
-    baseline: Annotated[bool, typer.Option(help="The untouched history as the first row.")] = True,
-) -> None:
-    """Re-run recorded conversations under other configurations; compare cost and grounding."""
-    from contextkit.cli.replay import Options, run_replay
-
-    options = Options(
-        provider, window, reserve, tokenizer, rules, cadence, schema_tokens, limit, html, as_json,
-        calls, baseline,
-    )  # fmt: skip
-    run_replay(files, policy or [], options)
-
-
-@app.command()
-def tune(
-    files: Annotated[list[Path], typer.Argument(help="Recordings: JSON or JSONL, .gz too.")],
-    start: Annotated[
-        Path | None, typer.Option("--start", "-s", help="The configuration to begin with, YAML.")
-    ] = None,
-    provider: ProviderOption = "anthropic:claude-sonnet-4-5",
-    window: Annotated[int | None, typer.Option(help="Tokens, in place of the budget's.")] = None,
-    reserve: Annotated[int | None, typer.Option(help="Tokens kept for the reply.")] = None,
-    tokenizer: TokenizerOption = "cl100k_base",
-    rules: RulesOption = None,
-    cadence: CadenceOption = 10.0,
-    limit: Annotated[int | None, typer.Option(help="Only so many recordings.", min=1)] = None,
-    grounded: Annotated[
-        float, typer.Option(help="Share of tool calls whose names must stand in context.", max=1)
-    ] = 0.85,
-    reachable: Annotated[
-        float, typer.Option(help="The same, in context or behind a handle.", max=1)
-    ] = 0.0,
-    evidence: Annotated[
-        float, typer.Option(help="Share of questions whose evidence must be there.", max=1)
-    ] = 0.0,
-    trials: Annotated[int, typer.Option(help="Replays at most.", min=1)] = 200,
-    output: Annotated[Path, typer.Option("--out", "-o", help="The YAML to write.")] = Path(
-        "tuned.yaml"
-    ),
-    state: Annotated[
-        Path | None, typer.Option(help="Keeps every replay, so that a search can be gone on with.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Search cheaper policy settings on recorded runs, under constraints; write the YAML."""
-    from contextkit.cli.tune import Options, run_tune
-    from contextkit.replay.tuning import Constraints
-
-    constraints = Constraints(grounded, reachable, evidence)
-    options = Options(
-        provider, window, reserve, tokenizer, rules, cadence, limit, constraints, trials, output,
-        state, as_json,
-    )  # fmt: skip
-    run_tune(files, start, options)
 
 
 @app.command()
@@ -292,60 +175,6 @@ def reindex(
     from contextkit.cli.reindex import run_reindex
 
     run_reindex(config, tenant, as_json=as_json)
-
-
-evaluations = typer.Typer(
-    cls=Guarded,
-    help="Measure retrieval on public data sets; no model is asked.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(evaluations, name="eval")
-
-
-@evaluations.callback()
-def evaluation_root() -> None:
-    """Measure retrieval on public data sets; no model is asked."""
-
-
-@evaluations.command()
-def recall(
-    files: Annotated[
-        list[Path],
-        typer.Argument(help="LoCoMo, QMSum, MuSiQue, HotpotQA or lost-in-the-middle files."),
-    ],
-    embedder: Annotated[
-        str, typer.Option(help="minilm, static, hashing, none; by default the best installed.")
-    ] = "",
-    budget: Annotated[
-        list[int] | None, typer.Option("--budget", "-b", help="Tokens; may be given several times.")
-    ] = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option("--method", "-m", help="trim, bm25, dense, rrf, contextkit; all by default."),
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="SQLite file that keeps vectors for the next run.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Conversations of each file at the most.", min=1)
-    ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write the curves as SVG.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Is the evidence for a question in the budget? contextkit beside trimming, BM25, vectors, RRF."""
-    from contextkit.cli import eval as command
-    from contextkit.evals.recall import BUDGETS
-
-    options = command.Options(
-        embedder=embedder or command.default_embedder(),
-        budgets=tuple(sorted(set(budget or BUDGETS))),
-        methods=tuple(method or command.METHODS),
-        cache=cache,
-        limit=limit,
-        plot=plot,
-        as_json=as_json,
-    )
-    command.run_recall(files, options)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from contextkit.cli.app import app
+from contextkit.cli.commands import app
 
 Run = Callable[..., Result]
 

@@ -24,7 +24,7 @@ def test_version_and_help(run: Run) -> None:
 
 def test_help_imports_little() -> None:
     code = (
-        "import sys; from contextkit.cli.app import app\n"
+        "import sys; from contextkit.cli.commands import app\n"
         "try: app(['--help'], prog_name='contextkit')\n"
         "except SystemExit: pass\n"
         "print(sorted(m for m in ('pydantic', 'rich', 'torch', 'sqlalchemy') if m in sys.modules))"

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 import contextkit
-from contextkit.cli.app import app
+from contextkit.cli.commands import app
 from contextkit.manager import ContextManager
 
 runner = CliRunner()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from contextkit.cli.app import app
+from contextkit.cli.commands import app
 from contextkit.errors import ConfigError
 from contextkit.kv_size import KvShape, kv_size, read_shape, sizes
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from contextkit.cli.app import app
+from contextkit.cli.commands import app
 from contextkit.errors import InvalidDocument
 from contextkit.evals.datasets import load
 from contextkit.evals.methods import Method, Ranked, Recall, Trim, bm25, dense, fused, pack

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from contextkit.cli.app import app
+from contextkit.cli.commands import app
 
 from .making import conversation
 
