@@ -12,6 +12,7 @@ from rich.text import Text
 from contextkit import replay
 from contextkit.cli.opening import UsageError, aside, out, print_json, progress, write_text
 from contextkit.inspector.words import clean, percent
+from contextkit.replay.bills import Held
 from contextkit.replay.outcome import call_json, figures
 
 HEADS = ("configuration", "cost", "cached", "kept", "peak", "moved", "grounded", "reachable", "ms")
@@ -163,4 +164,15 @@ def footing(comparison: replay.Comparison) -> str:
         f"whole. cost: of the input, over the same history sent whole and uncached ({comparison.provider}, "
         f"rules of {rule.as_of}, counted with {comparison.provider.counter.name}). grounded: recorded "
         "tool calls whose ids, paths and names stand in the context; reachable: there or behind a handle."
+        + _recorded(comparison.held)
+    )
+
+
+def _recorded(held: Held | None) -> str:
+    if held is None:
+        return ""
+    together = "" if held.correlation is None else f", correlation {held.correlation:.3f}"
+    return (
+        f" {held.runs} runs were billed ${held.recorded_usd:,.2f}; simulated ${held.simulated_usd:,.2f} "
+        f"with rates learned from the other half of them (${held.unlearned_usd:,.2f} unlearned){together}."
     )

@@ -14,7 +14,7 @@ Nothing is sent and nothing is stored.
 from __future__ import annotations
 
 from contextkit.config import DEFAULT_POLICIES
-from contextkit.replay.comparing import Comparison, compare, run
+from contextkit.replay.comparing import Comparison, compare, hold_against_recorded, run
 from contextkit.replay.loop import Replayer
 from contextkit.replay.outcome import Outcome, ReplayedCall
 from contextkit.replay.provider import Provider, find_provider
@@ -37,6 +37,7 @@ __all__ = [
     "compare",
     "everything",
     "find_provider",
+    "hold_against_recorded",
     "load_setup",
     "read",
     "run",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contextkit.errors import ReplayError
-from contextkit.replay.bills import hold_against_recorded
+from contextkit.replay.bills import Bill, Held, bill_of, hold, own_counter
 from contextkit.replay.loop import CADENCE_S, Replayer
 from contextkit.replay.outcome import Outcome, Summary
 from contextkit.replay.provider import Provider, find_provider
 from contextkit.replay.recording import Recording
-from contextkit.replay.setup import EVERYTHING, Setup
+from contextkit.replay.setup import Setup, everything
 
 PRICES_IN = "USD"
 
@@ -24,6 +24,8 @@ class Comparison:
     provider: Provider
     summaries: tuple[Summary, ...]
     notes: tuple[str, ...] = ()
+    held: Held | None = None
+    """What the runs were billed beside what the untouched history costs here, where both are known."""
 
     def to_json(self) -> dict[str, Any]:
         """The figures of all configurations, and what they go by."""
@@ -35,17 +37,9 @@ class Comparison:
             "counter": self.provider.counter.name,
             "cost_is": "input cost over the same history sent whole and uncached",
             "setups": [summary.to_json() for summary in self.summaries],
-            "recorded": self._recorded(),
+            "recorded": self.held.to_json() if self.held else None,
             "notes": list(self.notes),
         }
-
-    def _recorded(self) -> dict[str, Any] | None:
-        """What the runs were billed beside what the untouched history costs here, where both are known."""
-        for summary in self.summaries:
-            held = hold_against_recorded(summary.outcomes) if summary.setup == EVERYTHING else None
-            if held:
-                return held.to_json()
-        return None
 
 
 def compare(
@@ -74,7 +68,31 @@ def compare(
             outcomes = [replayer.run(r, manager, setup.name, on_call) for r in recordings]
         notes.update(dict.fromkeys(note for outcome in outcomes for note in outcome.notes))
         summaries.append(Summary(setup.name, tuple(outcomes)))
-    return Comparison(provider, tuple(summaries), tuple(notes))
+    held = hold_against_recorded(recordings, provider, cadence_s, schema_tokens)
+    return Comparison(provider, tuple(summaries), tuple(notes), held)
+
+
+def hold_against_recorded(
+    recordings: Sequence[Recording],
+    provider: Provider,
+    cadence_s: float = CADENCE_S,
+    schema_tokens: int = 0,
+) -> Held | None:
+    """The recorded dollars beside simulated ones, counted as the provider's own model counts.
+
+    None where no run says what it cost, or the model has no price.
+    """
+    at = replace(provider, counter=own_counter(provider))
+    replayer = Replayer(at, cadence_s=cadence_s, schema_tokens=schema_tokens)
+    bills: list[Bill] = []
+    with everything().manager(at) as manager:
+        for recording in recordings:
+            if recording.cost is None:
+                continue
+            calls = replayer.run(recording, manager).calls
+            bill = bill_of(recording, calls, at, schema_tokens=schema_tokens)
+            bills += [bill] if bill else []
+    return hold(bills, at)
 
 
 def run(
