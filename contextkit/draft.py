@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from contextkit.errors import PolicyError
 from contextkit.log import Entry
 from contextkit.log_view import LogView
 from contextkit.messages import Message
-from contextkit.piece import Piece, edit, entry_handle, split
+from contextkit.piece import Change, Piece, edit, edit_each, entry_handle, split
 from contextkit.tokens import Measure, TokenCounter, add, measure_all
 from contextkit.tools import Tool
 from contextkit.validity import problems
@@ -212,36 +212,72 @@ class Draft:
 
         `even_protected` is for a shorter form of a batch's results, never of the request itself.
         """
+        return self.replace_each(
+            [(start, stop, messages)],
+            policy=policy,
+            why=why,
+            section=section,
+            detail=detail,
+            sticky=sticky,
+            even_protected=even_protected,
+        )
+
+    def replace_each(
+        self,
+        changes: Sequence[tuple[int, int, Sequence[Message]]],
+        *,
+        policy: str,
+        why: str,
+        section: str | None = None,
+        detail: str = "",
+        sticky: bool = True,
+        even_protected: bool = False,
+    ) -> Draft:
+        """`replace` for many ranges in one pass: `(start, stop, messages)`, apart and in order."""
         self._reasoned(policy, why)
-        if not messages:
-            raise PolicyError(f"{policy}: replace needs messages; use drop to show nothing")
-        if not even_protected:
-            self._refuse(start, stop, policy)
-        made: list[Piece] = []
+        ranges: list[tuple[int, int]] = []
+        forms: list[tuple[tuple[Message, ...], Measure]] = []
+        for start, stop, messages in changes:
+            if not messages:
+                raise PolicyError(f"{policy}: replace needs messages; use drop to show nothing")
+            if not even_protected:
+                self._refuse(start, stop, policy)
+            ranges.append((start, stop))
+            forms.append((tuple(messages), measure_all(self.counter, messages)))
 
-        def change(piece: Piece) -> Piece | None:
-            if made:
-                return None
-            made.append(
-                replace(
-                    piece,
-                    start=start,
-                    stop=stop,
-                    action="replace",
-                    shown=tuple(messages),
-                    measure=measure_all(self.counter, messages),
-                    section=piece.section if section is None else section,
-                    policy=policy,
-                    why=why,
-                    detail=detail,
-                )
+        def changed(index: int, piece: Piece) -> Piece:
+            shown, measure = forms[index]
+            return Piece(
+                *ranges[index],
+                measure,
+                "replace",
+                shown,
+                piece.section if section is None else section,
+                piece.pinned,
+                policy,
+                why,
+                piece.volatile,
+                detail,
             )
-            return made[0]
 
-        draft = self._edit(start, stop, change, sticky, again=made.clear)
-        if not made:
-            raise PolicyError(f"{policy}: {entry_handle(start, stop)} is not in this draft")
-        return draft
+        def table(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+            made: set[int] = set()
+
+            def once(index: int, piece: Piece) -> Piece | None:
+                if index in made:
+                    return None
+                made.add(index)
+                return changed(index, piece)
+
+            edits = [(*at, partial(once, index)) for index, at in enumerate(ranges)]
+            after = edit_each(pieces, edits, self.log)
+            for index, at in enumerate(ranges):
+                if index not in made:
+                    raise PolicyError(f"{policy}: {entry_handle(*at)} is not in this draft")
+            return after
+
+        kept = table(self.sticky) if sticky else self.sticky
+        return replace(self, pieces=table(self.pieces), sticky=kept)
 
     def insert(
         self,
@@ -358,20 +394,8 @@ class Draft:
             if piece.pinned and piece.start < stop and start < piece.stop:
                 raise PolicyError(f"{policy} may not change {piece.handle}: it is pinned")
 
-    def _edit(
-        self,
-        start: int,
-        stop: int,
-        change: Callable[[Piece], Piece | None],
-        sticky: bool,
-        again: Callable[[], None] = lambda: None,
-    ) -> Draft:
-        kept = self.sticky
-        if sticky:
-            kept = edit(self.sticky, start, stop, self.log, change)
-            again()
-        pieces = edit(self.pieces, start, stop, self.log, change)
-        return replace(self, pieces=pieces, sticky=kept)
+    def _edit(self, start: int, stop: int, change: Change, sticky: bool) -> Draft:
+        return self._put(lambda pieces: edit(pieces, start, stop, self.log, change), sticky)
 
     def _put(self, put: Callable[[Sequence[Piece]], tuple[Piece, ...]], sticky: bool) -> Draft:
         kept = put(self.sticky) if sticky else self.sticky

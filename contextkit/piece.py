@@ -6,6 +6,7 @@ a range of the log that is kept, dropped or replaced, or an item that was insert
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -38,12 +39,12 @@ class Piece:
     detail: str = ""
     """Stays with the piece for the policy that made it (which entry a duplicate points to)."""
 
-    @cached_property
+    @property
     def is_log(self) -> bool:
         """True where the log's own messages are shown."""
         return self.shown is None
 
-    @cached_property
+    @property
     def is_inserted(self) -> bool:
         return self.start == self.stop
 
@@ -82,37 +83,46 @@ class Ranges(Protocol):
     def span(self, start: int, stop: int) -> Measure: ...
 
 
+Change: TypeAlias = Callable[[Piece], Piece | None]
+"""What becomes of a part; None takes it out (where another piece takes over its range)."""
+
+
 def edit(
-    pieces: Sequence[Piece],
-    start: int,
-    stop: int,
-    ranges: Ranges,
-    change: Callable[[Piece], Piece | None],
+    pieces: Sequence[Piece], start: int, stop: int, ranges: Ranges, change: Change
 ) -> tuple[Piece, ...]:
     """The table with every part inside `start <= seq < stop` put through `change`, in place.
 
     Kept and dropped pieces are cut at the ends of the range; a replaced piece is whole or not at all:
-    cutting through one raises `PolicyError`. Inserted items stay. `change` may return None to take
-    the part out (where another piece takes over its range).
+    cutting through one raises `PolicyError`. Inserted items stay.
     """
+    return edit_each(pieces, [(start, stop, change)], ranges)
+
+
+def edit_each(
+    pieces: Sequence[Piece], edits: Sequence[tuple[int, int, Change]], ranges: Ranges
+) -> tuple[Piece, ...]:
+    """Several edits in one pass; their ranges are apart from each other and in order."""
+    stops = [stop for _, stop, _ in edits]
     out: list[Piece] = []
     for piece in pieces:
-        if piece.is_inserted or piece.stop <= start or piece.start >= stop:
-            out.append(piece)
-            continue
-        low, high = max(start, piece.start), min(stop, piece.stop)
-        if piece.shown and (low, high) != (piece.start, piece.stop):
-            raise PolicyError(
-                f"{piece.handle} was replaced as a whole and cannot be cut at {start}..{stop}; "
-                f"edit all of {piece.handle}"
-            )
-        if piece.start < low:
-            out.append(part(piece, piece.start, low, ranges))
-        changed = change(part(piece, low, high, ranges))
-        if changed is not None:
-            out.append(changed)
-        if high < piece.stop:
-            out.append(part(piece, high, piece.stop, ranges))
+        index = len(edits) if piece.is_inserted else bisect_right(stops, piece.start)
+        at = piece.start
+        while index < len(edits) and edits[index][0] < piece.stop:
+            start, stop, change = edits[index]
+            low, high = max(start, piece.start), min(stop, piece.stop)
+            if piece.shown and (low, high) != (piece.start, piece.stop):
+                raise PolicyError(
+                    f"{piece.handle} was replaced as a whole and cannot be cut at {start}..{stop}; "
+                    f"edit all of {piece.handle}"
+                )
+            if at < low:
+                out.append(part(piece, at, low, ranges))
+            changed = change(part(piece, low, high, ranges))
+            if changed is not None:
+                out.append(changed)
+            at, index = high, index + 1
+        if at < piece.stop or piece.is_inserted:
+            out.append(part(piece, at, piece.stop, ranges))
     return merge(out, ranges)
 
 

@@ -152,28 +152,20 @@ def _answer(draft: Draft, at: int, call_id: str) -> Draft:
 
 
 def _rename_reused_ids(draft: Draft) -> Draft:
-    seen: set[str] = set()
     names: dict[str, str] = {}
+    changes: list[tuple[int, int, tuple[Message, ...]]] = []
     for item in _items(draft):
-        fresh = {
-            call.id: f"{call.id}_{item.start}"
-            for call in item.message.tool_calls
-            if call.id in seen
-        }
-        names.update({call.id: fresh.get(call.id, call.id) for call in item.message.tool_calls})
-        seen.update(call.id for call in item.message.tool_calls)
-        parts = tuple(_renamed(part, names) for part in item.message.parts)
-        if parts != item.message.parts:
-            draft = draft.replace(
-                item.start,
-                item.stop,
-                (with_fields(item.message, parts=parts),),
-                policy=POLICY,
-                why="its call id was used before: renamed",
-                sticky=False,
-                even_protected=True,
-            )
-    return draft
+        message = item.message
+        for call in message.tool_calls:
+            names[call.id] = f"{call.id}_{item.start}" if call.id in names else call.id
+        if message.tool_calls or message.tool_results:
+            parts = tuple(_renamed(part, names) for part in message.parts)
+            if parts != message.parts:
+                changes.append((item.start, item.stop, (with_fields(message, parts=parts),)))
+    if not changes:
+        return draft
+    why = "its call id was used before: renamed"
+    return draft.replace_each(changes, policy=POLICY, why=why, sticky=False, even_protected=True)
 
 
 def _renamed(part: Part, names: dict[str, str]) -> Part:
