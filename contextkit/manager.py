@@ -14,12 +14,14 @@ from weakref import WeakValueDictionary
 
 from contextkit import pricing
 from contextkit.backend import Backend
+from contextkit.background import Background
 from contextkit.budget import Budget
 from contextkit.calibration import Calibration
 from contextkit.config import DEFAULT_POLICIES, Config, check_order, read
 from contextkit.embedding import Embedder
 from contextkit.errors import ConfigError, StoreBusy
 from contextkit.ledger import Ledger
+from contextkit.observer import Observer
 from contextkit.policy import Policy
 from contextkit.scheduler import Schedule
 from contextkit.store import HistoryStore, Problem, SeqTaken, ThreadRecord
@@ -106,6 +108,10 @@ class ContextManager:
         self._threads: WeakValueDictionary[tuple[str, str], Thread] = WeakValueDictionary()
         self._frames: dict[bytes, Measure] = {}
         self._lock = RLock()
+        self.observer: Observer | None = None
+        """Told of every assembled and recorded call; `contextkit.telemetry` sets one."""
+        self.background = Background()
+        """What is built beside the conversations; `wait` for it to see it done."""
         if not self.counter.exact:
             learned = self.history.load_state(f"counter/{self.counter.name}")
             if learned:
@@ -119,6 +125,7 @@ class ContextManager:
 
     def close(self) -> None:
         """Give back files and connections; threads of this manager can't be used after."""
+        self.background.close()
         self.history.close()
         if self.vectors is not None:
             self.vectors.close()

@@ -55,6 +55,8 @@ def begin(
         backend=manager.backend,
         memo=Memo(manager.history, thread.tenant),
         memory_of=lambda: thread.memory,
+        summaries_of=lambda: thread.summaries,
+        last_call=thread.last_call,
         n_calls=view.version,
         cold=_is_cold(view, manager.rule, manager.clock()),
         gaps_s=view.sent.pace.gaps_s if view.sent else (),

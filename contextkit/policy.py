@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from contextkit.backend import Backend
+from contextkit.call import Call
 from contextkit.draft import Draft
 from contextkit.memo import Memo
 from contextkit.pricing import CacheRule
@@ -18,6 +19,7 @@ from contextkit.tools import Tool
 
 if TYPE_CHECKING:
     from contextkit.recall.memory import Memory
+    from contextkit.summaries.in_force import Summaries
 
 
 class Stage(IntEnum):
@@ -56,6 +58,10 @@ class Turn:
     """What policies keep for the tenant; None outside a manager."""
     memory_of: Callable[[], Memory] | None = None
     """Makes the searchable memory of the thread; see `memory`."""
+    summaries_of: Callable[[], Summaries] | None = None
+    """Makes the summaries of the thread; see `summaries`."""
+    last_call: Call | None = None
+    """The call that this process recorded last in the thread, as it was sent."""
     n_calls: int = 0
     """Calls of this thread that were recorded."""
     cold: bool = False
@@ -69,6 +75,11 @@ class Turn:
     def memory(self) -> Memory | None:
         """The thread's searchable memory, made at its first use; None outside a manager."""
         return None if self.memory_of is None else self.memory_of()
+
+    @property
+    def summaries(self) -> Summaries | None:
+        """What stands for the thread's log, made at its first use; None outside a manager."""
+        return None if self.summaries_of is None else self.summaries_of()
 
     def share_tokens(self, section: str) -> int:
         """What the budget grants a section (`shares` of the window without the reply reserve)."""

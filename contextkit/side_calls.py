@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contextkit.backend import Backend, Reply
-from contextkit.call import Call
+from contextkit.call import CachePoint, Call
 from contextkit.errors import BackendError, BudgetExceeded
 from contextkit.ledger import Decision, Ledger
 from contextkit.memo import Memo
 from contextkit.messages import Message
 from contextkit.tokens import add, measure_all
+from contextkit.tools import Tool
 
 SPACE = "side-calls/1"
 
@@ -39,6 +40,8 @@ def ask(
     purpose: str,
     limit_tokens: int,
     reply_tokens: int,
+    tools: Sequence[Tool] = (),
+    cache_points: Sequence[CachePoint] = (),
 ) -> list[SideReply]:
     """The replies to the prompts, in their order; only those that were never answered are sent, at once.
 
@@ -47,7 +50,9 @@ def ask(
     kept.
     """
     calls = [
-        side_call(backend, prompt, memo.tenant, purpose, limit_tokens, reply_tokens)
+        side_call(
+            backend, prompt, memo.tenant, purpose, limit_tokens, reply_tokens, tools, cache_points
+        )
         for prompt in prompts
     ]
     keys = [_key(backend, call) for call in calls]
@@ -73,10 +78,15 @@ def side_call(
     purpose: str,
     limit_tokens: int,
     reply_tokens: int,
+    tools: Sequence[Tool] = (),
+    cache_points: Sequence[CachePoint] = (),
 ) -> Call:
-    """A sealed call of these messages alone, with a ledger that says what it is for."""
+    """A sealed call of these messages alone, with a ledger that says what it is for.
+
+    `tools` and `cache_points` are for a prompt that goes on from a call with them: its cache is read.
+    """
     counter = backend.counter
-    frame = counter.measure_frame(())
+    frame = counter.measure_frame(tools)
     measure = add(frame, measure_all(counter, messages))
     needed = counter.upper(measure)
     if needed > limit_tokens:
@@ -114,14 +124,15 @@ def side_call(
         decisions=decisions,
     )
     body = b"".join(message.digest for message in messages)
+    offered = hashlib.sha256(b"".join(tool.digest for tool in tools)).hexdigest()
     return Call(
         messages=tuple(messages),
-        tools=(),
+        tools=tuple(tools),
         input_tokens=ledger.input_tokens,
         upper_tokens=ledger.upper_tokens,
         max_output_tokens=reply_tokens,
-        cache_points=(),
-        fingerprint=hashlib.sha256(hashlib.sha256(b"").hexdigest().encode() + body).hexdigest(),
+        cache_points=tuple(cache_points),
+        fingerprint=hashlib.sha256(offered.encode() + body).hexdigest(),
         ledger=ledger,
         tenant=tenant,
     )

@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 
 from contextkit.documents import Chunk, Document
 from contextkit.log import Entry
+from contextkit.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,10 @@ class SeqTaken(Exception):
     """Another writer appended first; read the tail again and retry. Never leaves the manager."""
 
 
+class CoverMoved(Exception):
+    """The summaries in force are others than the builder thought; read them again. Never leaves it."""
+
+
 class HistoryStore(Protocol):
     """Keeps threads. Implementations are pydantic models: their fields are their YAML.
 
@@ -119,8 +124,14 @@ class HistoryStore(Protocol):
         """
         ...
 
-    def turns(self, thread: ThreadRecord) -> list[StoredTurn]:
-        """Closed turns in order."""
+    def turns(
+        self, thread: ThreadRecord, start: int = 1, stop: int | None = None
+    ) -> list[StoredTurn]:
+        """Closed turns in order: all of them, or those numbered `start <= number < stop`."""
+        ...
+
+    def last_turn(self, thread: ThreadRecord) -> int:
+        """The number of the newest closed turn, 0 where there is none; cheap to ask for."""
         ...
 
     def fork(self, thread: ThreadRecord, name: str, *, at: int) -> ThreadRecord:
@@ -177,6 +188,25 @@ class HistoryStore(Protocol):
         self, thread: ThreadRecord, document: int, start: int = 0, stop: int | None = None
     ) -> list[Chunk]:
         """Chunks `start <= number < stop` of a document, in order; none of one that is not there."""
+        ...
+
+    def add_summary(
+        self, thread: ThreadRecord, summary: Summary, replaces: Sequence[Summary] = ()
+    ) -> None:
+        """Keep a summary and put it in force, in one transaction in place of those it `replaces`.
+
+        The summaries in force are a chain without gaps: one that replaces none begins where the last of
+        them ends; one that replaces some takes exactly their range. Raises `CoverMoved` where that does
+        not hold of what is stored (another builder was first), or where the log ends before it does.
+        """
+        ...
+
+    def cover(self, thread: ThreadRecord) -> list[Summary]:
+        """The summaries in force, in the order of the log; a fork begins with those before its point."""
+        ...
+
+    def summaries(self, thread: ThreadRecord) -> list[Summary]:
+        """Every summary that was made, by level and place: those that others replaced among them."""
         ...
 
     def verify(self, tenant: str | None = None) -> Iterator[Problem]:

@@ -33,6 +33,7 @@ from contextkit.reader import TurnLog
 from contextkit.replies import reply_of
 from contextkit.seal import Plan, seal
 from contextkit.store import StoredView, ThreadRecord
+from contextkit.summary import parse_summary_handle
 from contextkit.thread_log import ThreadLog
 from contextkit.verdict import read_verdict
 from contextkit.view import View
@@ -40,6 +41,7 @@ from contextkit.view import View
 if TYPE_CHECKING:
     from contextkit.manager import ContextManager
     from contextkit.recall.memory import Memory
+    from contextkit.summaries.in_force import Summaries
 
 
 class Thread:
@@ -53,6 +55,8 @@ class Thread:
         self.record_ = record
         self._lock = RLock()
         self._log = ThreadLog(manager.history, record, manager.counter)
+        self.last_call: Call | None = None
+        """The call that was recorded last through this object."""
 
     @property
     def name(self) -> str:
@@ -118,19 +122,21 @@ class Thread:
     def expand(self, handle: str) -> Expansion:
         """The original messages, or the text of a document's chunk, behind a handle.
 
+        A summary's handle leads past every level below it to what was said.
+
         Raises `UnknownHandle`.
         """
         if (named := parse_chunk_handle(handle)) is not None:
             return self._expand_chunks(handle, *named)
         with self._lock:
             self._log.refresh()
-            span = parse_handle(handle)
+            span = parse_handle(handle) or parse_summary_handle(handle)
             if span is None or span[1] > self._log.n_entries:
                 newest = self._log.n_entries - 1
                 reach = f"goes up to m{newest}" if newest >= 0 else "is empty"
                 raise UnknownHandle(
-                    f"{handle!r} names nothing in thread {self.name!r}; handles look like m17, m3-17 or "
-                    f"d1.0 and this thread {reach}"
+                    f"{handle!r} names nothing in thread {self.name!r}; handles look like m17, m3-17, "
+                    f"s1.3-17 or d1.0 and this thread {reach}"
                 )
             entries = self.manager.history.entries(self.record_, *span)
             return Expansion(handle, [entry.message for entry in entries])
@@ -154,6 +160,14 @@ class Thread:
 
         manager = self.manager
         return Memory(manager.history, self.record_, manager.embedder, manager.vector_index)
+
+    @cached_property
+    def summaries(self) -> Summaries:
+        """What stands for older parts of the log in calls with `cascade`."""
+        from contextkit.summaries.in_force import Summaries
+
+        manager = self.manager
+        return Summaries(manager.history, self.record_, manager.counter, manager.background)
 
     def turns(self) -> list[Ledger]:
         """The ledgers of all recorded turns, oldest first."""
@@ -239,8 +253,10 @@ class Thread:
             if plan.is_recorded:
                 raise ContextKitError("this call was recorded already; assemble the next one")
             ledger: Ledger = self._commit(call, plan, answer)
-            plan.is_recorded = True
-            return ledger
+            plan.is_recorded, self.last_call = True, call
+        if self.manager.observer is not None:
+            self.manager.observer.recorded(call, ledger, answer)
+        return ledger
 
     async def aassemble(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Call:
         """`assemble` in a worker thread."""
@@ -291,6 +307,15 @@ class Thread:
     # -- inner: the turn -----------------------------------------------------------------------
 
     def _assemble(self, input: Any, tools: Sequence[Any], limit_tokens: int | None) -> Call:
+        observer = self.manager.observer
+        if observer is None:
+            return self._sealed(input, tools, limit_tokens)
+        with observer.assembling(self.name, self.tenant) as tell:
+            call = self._sealed(input, tools, limit_tokens)
+            tell(call)
+            return call
+
+    def _sealed(self, input: Any, tools: Sequence[Any], limit_tokens: int | None) -> Call:
         manager = self.manager
         new = [] if input is None else self._parse(input)
         for index, message in enumerate(new):

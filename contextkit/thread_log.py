@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from contextkit import view as views
-from contextkit.errors import StoreError, ViewConflict
+from contextkit.errors import InvalidMessage, StoreError, ViewConflict
 from contextkit.log import Entry, chain_entries
 from contextkit.messages import Message
 from contextkit.reader import LogReader, TurnLog
@@ -65,7 +65,14 @@ class ThreadLog:
     ) -> tuple[list[Entry], T]:
         """Chain, store and remember; where another writer came first, again behind it."""
         for _ in range(RETRIES):
-            entries = self.chained(messages, measures)
+            try:
+                entries = self.chained(messages, measures)
+            except InvalidMessage:  # unless what it answers was appended elsewhere meanwhile
+                known = self.n_entries
+                self.refresh()
+                if self.n_entries == known:
+                    raise
+                continue
             try:
                 stored = store(entries)
             except (SeqTaken, ViewConflict):

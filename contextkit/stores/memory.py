@@ -21,7 +21,9 @@ from contextkit.log import Entry
 from contextkit.messages import to_json
 from contextkit.store import Head, Problem, StoredTurn, StoredView, ThreadRecord
 from contextkit.stores.check import Stored, check_chunks, check_entries, check_json
+from contextkit.stores.cover import check_cover
 from contextkit.stores.memory_beside import MemoryMemo, Shelf
+from contextkit.stores.memory_summaries import Summaries
 from contextkit.stores.refusals import (
     check_chunk_texts,
     check_counter,
@@ -32,6 +34,7 @@ from contextkit.stores.refusals import (
     unknown_thread,
     view_conflict,
 )
+from contextkit.summary import Summary, source_digest
 
 
 @dataclass(slots=True)
@@ -70,6 +73,7 @@ class _Thread:
     view: StoredView | None = None
     turns: list[StoredTurn] = field(default_factory=list[StoredTurn])
     shelf: Shelf = field(default_factory=Shelf)
+    summaries: Summaries = field(default_factory=Summaries)
 
 
 class MemoryHistory(MemoryMemo):
@@ -150,9 +154,16 @@ class MemoryHistory(MemoryMemo):
             kept.turns.append(StoredTurn(number, turn, datetime.now(UTC).isoformat()))
             return number
 
-    def turns(self, thread: ThreadRecord) -> list[StoredTurn]:
+    def turns(
+        self, thread: ThreadRecord, start: int = 1, stop: int | None = None
+    ) -> list[StoredTurn]:
         with self._lock:
-            return list(self._find(thread).turns)
+            kept = self._find(thread).turns
+            return kept[max(0, start - 1) : None if stop is None else max(0, stop - 1)]
+
+    def last_turn(self, thread: ThreadRecord) -> int:
+        with self._lock:
+            return len(self._find(thread).turns)
 
     def fork(self, thread: ThreadRecord, name: str, *, at: int) -> ThreadRecord:
         check_names(thread=name)
@@ -165,7 +176,8 @@ class MemoryHistory(MemoryMemo):
                 kept.record, id=len(self._threads) + 1, name=name, parent=thread.id, forked_at=at
             )
             log = _Log(base=kept.log, start=at)
-            return self._add(_Thread(record, log, shelf=kept.shelf.carried(at))).record
+            shelf, summaries = kept.shelf.carried(at), kept.summaries.carried(at)
+            return self._add(_Thread(record, log, shelf=shelf, summaries=summaries)).record
 
     def recount(self, thread: ThreadRecord, counter: str, entries: Iterator[Entry]) -> ThreadRecord:
         # Forks go on reading the old log, whose measures belong to their own counter.
@@ -205,6 +217,23 @@ class MemoryHistory(MemoryMemo):
             for document in self.documents(record):
                 for what in check_chunks(document, self.chunks(record, document.number)):
                     yield Problem(record.tenant, record.name, None, what)
+            for what in self._check_summaries(record, entries):
+                yield Problem(record.tenant, record.name, None, what)
+
+    def add_summary(
+        self, thread: ThreadRecord, summary: Summary, replaces: Sequence[Summary] = ()
+    ) -> None:
+        with self._lock:
+            kept = self._find(thread)
+            kept.summaries.add(thread, summary, replaces, len(kept.log))
+
+    def cover(self, thread: ThreadRecord) -> list[Summary]:
+        with self._lock:
+            return list(self._find(thread).summaries.cover)
+
+    def summaries(self, thread: ThreadRecord) -> list[Summary]:
+        with self._lock:
+            return list(self._find(thread).summaries.made)
 
     def add_document(
         self, thread: ThreadRecord, document: Document, chunks: Sequence[Chunk]
@@ -224,6 +253,12 @@ class MemoryHistory(MemoryMemo):
         with self._lock:
             kept = self._find(thread).shelf.chunks.get(document, ())
         return list(kept[max(0, start) : None if stop is None else max(0, stop)])
+
+    def _check_summaries(self, record: ThreadRecord, entries: Sequence[Entry]) -> Iterator[str]:
+        def digest(start: int, stop: int) -> str:
+            return source_digest(entry.message.digest for entry in entries[start:stop])
+
+        yield from check_cover(self.cover(record), self.summaries(record), len(entries), digest)
 
     def _add(self, thread: _Thread) -> _Thread:
         self._threads.append(thread)

@@ -12,7 +12,7 @@ import hashlib
 
 import sqlalchemy as sa
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision that this contextkit knows, oldest first; the last is the one it works with."""
 NEWEST = REVISIONS[-1]
 VERSION_TABLE = "contextkit_version"
@@ -118,6 +118,52 @@ chunks = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
 )
 """By the digest of their document: threads of a tenant share what they hold in common."""
+
+summaries = sa.Table(
+    "contextkit_summaries",
+    metadata,
+    sa.Column("thread_id", sa.Integer, sa.ForeignKey("contextkit_threads.id"), primary_key=True),
+    sa.Column("level", sa.Integer, primary_key=True),
+    sa.Column("start", sa.Integer, primary_key=True),
+    sa.Column("stop", sa.Integer, primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+)
+"""Every summary that was ever made, those that others stand for by now among them."""
+
+cover = sa.Table(
+    "contextkit_cover",
+    metadata,
+    sa.Column("thread_id", sa.Integer, primary_key=True),
+    sa.Column("start", sa.Integer, primary_key=True),
+    sa.Column("stop", sa.Integer, nullable=False),
+    sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("previous", sa.Integer),
+    sa.UniqueConstraint("thread_id", "stop", name="contextkit_cover_stop"),
+    sa.ForeignKeyConstraint(
+        ["thread_id", "previous"],
+        ["contextkit_cover.thread_id", "contextkit_cover.stop"],
+        name="contextkit_cover_previous",
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+    sa.ForeignKeyConstraint(
+        ["thread_id", "level", "start", "stop"],
+        [summaries.c.thread_id, summaries.c.level, summaries.c.start, summaries.c.stop],
+        name="contextkit_cover_summary",
+    ),
+    sa.CheckConstraint("start < stop", name="contextkit_cover_range"),
+    sa.CheckConstraint("previous IS NULL OR previous = start", name="contextkit_cover_chain"),
+)
+sa.Index(
+    "contextkit_cover_first",
+    cover.c.thread_id,
+    unique=True,
+    sqlite_where=cover.c.previous.is_(None),
+    postgresql_where=cover.c.previous.is_(None),
+)
+"""The summaries that stand for a log now. Each begins where another ends (a foreign key), no two begin
+or end at the same entry (unique), one has none before it: so they are a chain without gaps, and no
+entry below its end is covered twice or not at all, whoever writes."""
 
 
 def key_of(name: str) -> bytes:

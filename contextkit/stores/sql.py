@@ -24,7 +24,8 @@ from contextkit.stores.recount import recount
 from contextkit.stores.refusals import check_fork_point, check_names, name_taken
 from contextkit.stores.rows import to_entry
 from contextkit.stores.schema import key_of
-from contextkit.stores.sql_beside import SqlBeside, carry_documents
+from contextkit.stores.sql_beside import carry_documents
+from contextkit.stores.sql_summaries import SqlSummaries, carry_summaries
 from contextkit.stores.writes import (
     add_thread,
     add_turn,
@@ -43,7 +44,7 @@ LAST_SEQ = 2**31 - 1
 """The largest number that a column of places holds."""
 
 
-class SqlHistory(SqlBeside):
+class SqlHistory(SqlSummaries):
     """`{kind: sql, url: …}`: the contract of `HistoryStore`, opened at the first use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -147,10 +148,19 @@ class SqlHistory(SqlBeside):
                 swap_view(session, thread, view, version)
             return 0 if turn is None else add_turn(session, thread, turn, n_entries)
 
-    def turns(self, thread: ThreadRecord) -> list[StoredTurn]:
+    def turns(
+        self, thread: ThreadRecord, start: int = 1, stop: int | None = None
+    ) -> list[StoredTurn]:
+        key = {"thread": thread.id, "tenant": key_of(thread.tenant)}
+        low, high = min(start, LAST_SEQ), LAST_SEQ if stop is None else min(stop, LAST_SEQ)
         with self._database.session() as session:
-            rows = session.rows(statements.TURNS, thread=thread.id, tenant=key_of(thread.tenant))
+            rows = session.rows(statements.TURNS, **key, start=low, stop=high)
         return [StoredTurn(*row) for row in rows]
+
+    def last_turn(self, thread: ThreadRecord) -> int:
+        key = {"thread": thread.id, "tenant": key_of(thread.tenant)}
+        with self._database.session() as session:
+            return int(session.rows(statements.LAST_TURN, **key)[0][0])
 
     def fork(self, thread: ThreadRecord, name: str, *, at: int) -> ThreadRecord:
         check_names(thread=name)
@@ -163,6 +173,7 @@ class SqlHistory(SqlBeside):
                 raise name_taken(thread.tenant, name)
             fork = find_thread(session, thread.tenant, name) or record
             carry_documents(session, thread, fork)
+            carry_summaries(session, thread, fork)
             return fork
 
     def recount(self, thread: ThreadRecord, counter: str, entries: Iterator[Entry]) -> ThreadRecord:

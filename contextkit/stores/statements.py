@@ -112,7 +112,7 @@ SWAP_VIEW = (
 
 TURNS = (
     select(turns.c.number, turns.c.body, turns.c.closed_at)
-    .where(turns.c.thread_id == OWN)
+    .where(turns.c.thread_id == OWN, turns.c.number >= _start, turns.c.number < _stop)
     .order_by(turns.c.number)
 )
 TURN_MARKS = (

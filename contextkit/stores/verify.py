@@ -12,6 +12,7 @@ from contextkit.stores.database import Session
 from contextkit.stores.rows import to_stored
 from contextkit.stores.schema import key_of
 from contextkit.stores.sql_beside import check_documents
+from contextkit.stores.sql_summaries import check_summaries
 
 PAGE = 500
 
@@ -26,6 +27,9 @@ def check_thread(session: Session, thread: ThreadRecord) -> Iterator[Problem]:
     for what in _check_view_and_turns(session, key):
         yield Problem(thread.tenant, thread.name, None, what)
     for what in check_documents(session, thread):
+        yield Problem(thread.tenant, thread.name, None, what)
+    head = session.rows(statements.HEAD, **key)
+    for what in check_summaries(session, thread, int(head[0][1]) if head else 0):
         yield Problem(thread.tenant, thread.name, None, what)
 
 

@@ -64,4 +64,9 @@ class Pin(Policy):
         for piece in draft.pieces:
             if piece.start <= start and stop <= piece.stop and piece.pinned:
                 return draft
+        for piece in draft.pieces:
+            part = piece.start < stop and start < piece.stop
+            if piece.shown and part and (piece.start < start or stop < piece.stop):
+                again = "shown again: a part of it is pinned"
+                draft = draft.keep(piece.start, piece.stop, policy=self.kind, why=again)
         return draft.keep(start, stop, policy=self.kind, why=why, pinned=True)

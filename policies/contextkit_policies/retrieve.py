@@ -68,6 +68,7 @@ class Retrieve(Policy):
             return draft
         shown = [(piece.start, piece.stop) for piece in draft.pieces if piece.is_log]
         hits = memory.search(turn.query, top=self.top_k, before=turn.request, shown=shown)
+        hits = _untold(draft, hits)
         for note in memory.notes:
             draft = draft.note(note)
         before = draft.upper_tokens
@@ -106,6 +107,17 @@ class Retrieve(Policy):
 def _shows_all(draft: Draft) -> bool:
     """Whether every entry of the log is in the call as it was said."""
     return all(piece.is_log or piece.is_inserted for piece in draft.pieces)
+
+
+def _untold(draft: Draft, hits: list[Hit]) -> list[Hit]:
+    """The hits that no summary in the call tells word for word already."""
+    pieces = (piece for piece in draft.pieces if piece.section == "summaries")
+    told = _flat("\n".join(message.text for piece in pieces for message in piece.shown or ()))
+    return [hit for hit in hits if f" {_flat(hit.passage.text)}" not in told] if told else hits
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _fixed_tokens(draft: Draft) -> int:

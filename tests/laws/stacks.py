@@ -25,6 +25,17 @@ SQUEEZE: Row = {
     "high_water": 0.0,
     "min_gain": 0.0,
 }
+CASCADE: Row = {"kind": "cascade", "background": False}
+DEEP: Row = {
+    "kind": "cascade",
+    "fan_out": 2,
+    "levels": 3,
+    "target_tokens": 32,
+    "background": False,
+    "low_water": 0.2,
+    "high_water": 0.4,
+    "keep_task": False,
+}
 EDGE: Row = {"kind": "sliding_window", "sinks": 0, "low_water": 0.05, "high_water": 1.0}
 EAGER: Row = {
     "kind": "tool_results",
@@ -122,6 +133,11 @@ STACKS: tuple[Stack, ...] = (
     _stack("squeeze-edge", SQUEEZE, EDGE),
     _stack("squeeze-words-eager-edge", {**SQUEEZE, "method": "words", "target_tokens": 16}, EAGER, EDGE,
            NOTE, CACHE),
+    _stack("cascade-window-cache", CASCADE, WINDOW, CACHE),
+    _stack("cascade-beside-window", {"kind": "cascade"}, WINDOW),
+    _stack("cascade-model-edge", {**DEEP, "method": "model"}, EDGE),
+    _stack("pin-eager-deep-edge-note", RETRIEVE, {"kind": "pin", "contains": ["PIN-ME"]}, EAGER, DEEP,
+           EDGE, NOTE, CACHE),
     _stack("all", {"kind": "pin", "contains": ["PIN-ME"], "roles": ["system"]}, RESULTS, WINDOW, CACHE),
 )  # fmt: skip
 

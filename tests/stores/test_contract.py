@@ -117,6 +117,30 @@ def test_a_commit_stores_entries_view_and_turn_together(store: Store) -> None:
     assert store.view(thread) == StoredView(2, '{"pieces":[]}')
     assert [(t.number, t.body) for t in store.turns(thread)][2] == (3, '{"third":1}')
     assert all(t.closed_at.endswith("+00:00") for t in store.turns(thread))
+    assert store.last_turn(thread) == 3
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "numbers"),
+    [
+        (1, None, [1, 2, 3, 4]),
+        (3, None, [3, 4]),
+        (2, 4, [2, 3]),
+        (-5, 2, [1]),
+        (0, 0, []),
+        (4, 10**12, [4]),
+        (5, None, []),
+        (10**12, 10**13, []),
+        (3, 2, []),
+    ],
+)
+def test_turns_by_range(store: Store, start: int, stop: int | None, numbers: list[int]) -> None:
+    thread = opened(store)
+    assert store.last_turn(thread) == 0
+    for number in range(4):
+        commit_turn(store, thread, f"ask {number}")
+    assert [t.number for t in store.turns(thread, start, stop)] == numbers
+    assert store.last_turn(thread) == 4
 
 
 @pytest.mark.parametrize("version", [0, 1, 3])

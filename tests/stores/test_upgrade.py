@@ -26,6 +26,8 @@ LATER_TABLES = (
     ("0003", "contextkit_memo"),
     ("0003", "contextkit_documents"),
     ("0003", "contextkit_chunks"),
+    ("0004", "contextkit_cover"),
+    ("0004", "contextkit_summaries"),
 )
 """The revision that made each table after the first."""
 MIGRATIONS = Path(upgrade_module.__file__).parent / "migrations"

@@ -1,0 +1,260 @@
+"""Cascade: the oldest history is told by summaries in levels, in one step, when the high water is reached.
+
+Summaries are built beside the conversation, over whole groups of the log, each checked against what it
+was made from; a call that fits waits for none of them and pays for none. A step puts those that exist in
+place of what they stand for, the oldest first, until the low water is reached; what is pinned, the task
+and the request stay word for word. Levels after Maharana's and Sarthi's trees (RAPTOR, arXiv 2401.18059),
+kept along the log so that a handle always leads to the original messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from contextkit.draft import Draft
+from contextkit.log_view import leading_system
+from contextkit.messages import Message
+from contextkit.piece import entry_handle
+from contextkit.policy import Policy, Stage, Turn
+from contextkit.summaries.build import Extractive
+from contextkit.summaries.by_model import ByModel, Parent
+from contextkit.summaries.in_force import Summaries
+from contextkit.summaries.said import render
+from contextkit.summaries.values import Shape, Summarizer
+from contextkit.summary import Summary
+
+SECTION = "summaries"
+SHARE, LEAST, MOST = 48, 128, 1024
+"""A summary takes one in so many of the input limit where nothing is said, between so many tokens."""
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """How a summary would stand in a draft: in the first of its ranges, for all of them."""
+
+    summary: Summary
+    message: Message
+    ranges: tuple[Span, ...]
+    before_tokens: int
+    after_tokens: int
+
+
+class Cascade(Policy):
+    """Put summaries in place of the oldest history at `high_water`, down to `low_water`."""
+
+    kind: ClassVar[str] = "cascade"
+    stage: ClassVar[Stage] = Stage.SHRINK
+
+    fan_out: int = Field(
+        default=4, ge=2, le=64, description="Times as many tokens as it takes that a summary tells"
+    )
+    levels: int = Field(default=4, ge=1, le=8, description="Levels of summaries of summaries")
+    target_tokens: int | None = Field(
+        default=None, ge=32, description="Tokens of a summary; by default a 48th of the input limit"
+    )
+    method: Literal["extractive", "model"] = Field(
+        default="extractive", description="Sentences word for word, or the backend's model, checked"
+    )
+    background: bool = Field(
+        default=True, description="Build beside the conversation; otherwise when a step is due"
+    )
+    low_water: float = Field(
+        default=0.6, gt=0, lt=1, description="Share of the input limit that a step leaves"
+    )
+    high_water: float = Field(
+        default=0.9, gt=0, le=1, description="Share of the input limit at which a step is due"
+    )
+    keep_task: bool = Field(default=True, description="Keep the first user request while it fits")
+    timeout_s: float = Field(
+        default=60, gt=0, description="Longest wait for one summary of a model"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Cascade:
+        if self.low_water >= self.high_water:
+            raise ValueError(f"low_water: must be below high_water ({self.high_water})")
+        return self
+
+    def apply(self, draft: Draft, turn: Turn) -> Draft:
+        """Put the summaries that exist in place of the oldest history, where a step is due.
+
+        Where the prompt cache has lapsed a step costs nothing and comes half way between the waters.
+        """
+        summaries = turn.summaries
+        if summaries is None:
+            return draft
+        water = (self.low_water + self.high_water) / 2 if turn.cold else self.high_water
+        is_due = draft.upper_tokens > water * draft.limit_tokens
+        moment = turn.n_calls, draft.log.stop
+        if is_due and self.background:
+            summaries.in_force(moment)  # what a build that starts now makes is for later calls
+        self._build(draft, turn, summaries, is_due)
+        failure = summaries.failure()
+        if failure is not None:
+            draft = draft.note(
+                f"cascade: the last build failed: {type(failure).__name__}: {failure}"
+            )
+        if not is_due:
+            return draft
+        why = f"the call passed {water:.0%} of {draft.limit_tokens:,} tokens"
+        return self._stepped(draft, turn, summaries.in_force(moment), why)
+
+    def settle(self, draft: Draft, turn: Turn) -> Draft:
+        """Leave summaries out, the oldest first, where without all of them the call would not fit."""
+        why = f"a summary, but the window of {draft.limit_tokens:,} tokens is too small for it"
+        for piece in draft.pieces:
+            if draft.upper_tokens <= draft.limit_tokens:
+                break
+            if piece.shown and piece.policy == self.kind and not piece.pinned:
+                draft = draft.drop(piece.start, piece.stop, policy=self.kind, why=why)
+        return draft
+
+    def _build(self, draft: Draft, turn: Turn, summaries: Summaries, is_due: bool) -> None:
+        """Have the summaries made that lack: beside the conversation, or now that they are needed."""
+        shape = self._shape(turn)
+        newest = draft.log.entry(draft.log.stop - 1).group
+        start = max(summaries.reach, leading_system(draft.log))
+        lacking = draft.log.span(min(start, newest), newest)
+        if draft.upper(lacking) < shape.leaf_tokens:
+            return
+        if self.background:
+            summaries.start(shape, self._ways(draft, turn))
+        elif is_due:
+            summaries.build(shape, self._ways(draft, turn))
+
+    def _shape(self, turn: Turn) -> Shape:
+        limit = turn.window - turn.reply_reserve
+        target = min(MOST, max(limit // SHARE, min(LEAST, limit // 8), 16))
+        target = self.target_tokens or target
+        return Shape(self.fan_out, self.levels, target)
+
+    def _ways(self, draft: Draft, turn: Turn) -> list[Summarizer]:
+        if self.method == "extractive" or turn.backend is None or turn.memo is None:
+            return [Extractive()]
+        parent = None
+        if turn.last_call is not None:
+            at = turn.new_from
+            reply = draft.log.entry(at).message if at < draft.log.stop else None
+            answered = reply is not None and reply.role == "assistant" and not reply.tool_calls
+            parent = Parent.of(turn.last_call, reply if answered else None)
+        return [ByModel(turn.backend, turn.memo, turn.window, self.timeout_s, parent), Extractive()]
+
+    def _stepped(self, draft: Draft, turn: Turn, tiles: tuple[Summary, ...], why: str) -> Draft:
+        target = self.low_water * draft.limit_tokens
+        spare = self._task(draft, turn)
+        done = self._told(
+            self._restored(draft, tiles, spare, target / 2), tiles, spare, target, why
+        )
+        if done.upper_tokens <= target:
+            return done
+        return self._told(draft, tiles, spare, target, why)
+
+    def _told(
+        self, draft: Draft, tiles: tuple[Summary, ...], spare: Span, target: float, why: str
+    ) -> Draft:
+        """Summaries in place of what they stand for, the oldest first, until the call is at `target`."""
+        for tile in tiles:
+            if draft.upper_tokens <= target:
+                break
+            told = _find(draft, tile, spare)
+            if told is not None and told.after_tokens < told.before_tokens:
+                draft = self._tell(draft, told, why)
+        return draft
+
+    def _restored(
+        self, draft: Draft, tiles: tuple[Summary, ...], spare: Span, most: float
+    ) -> Draft:
+        """Summaries of what had left altogether, the newest first, while all take at most `most` tokens."""
+        shown = sum(draft.upper(p.measure) for p in draft.pieces if p.policy == self.kind)
+        for tile in reversed(tiles):
+            told = _find(draft, tile, spare)
+            if told is None or told.before_tokens:
+                continue
+            shown += told.after_tokens
+            if shown > most:
+                break
+            draft = self._tell(draft, told, "it had left the call before it was summarised")
+        return draft
+
+    def _tell(self, draft: Draft, told: _Told, why: str) -> Draft:
+        summary = told.summary
+        covered = entry_handle(summary.start, summary.stop)
+        first, *rest = told.ranges
+        draft = draft.replace(
+            *first,
+            (told.message,),
+            policy=self.kind,
+            why=f"{summary.handle} ({summary.method}) tells {covered}: {why}",
+            section=SECTION,
+            detail=summary.handle,
+        )
+        for low, high in rest:
+            draft = draft.drop(low, high, policy=self.kind, why=f"told by {summary.handle} above")
+        return draft
+
+    def _task(self, draft: Draft, turn: Turn) -> Span:
+        """The group of the first request, which stays; an empty range where it may go."""
+        if not self.keep_task or turn.task < 0:
+            return 0, 0
+        start = stop = draft.log.entry(turn.task).group
+        while stop < draft.log.stop and draft.log.entry(stop).group == start:
+            stop += 1
+        fits = draft.upper(draft.log.span(start, stop)) <= draft.limit_tokens // 4
+        return (start, stop) if fits else (0, 0)
+
+
+def _find(draft: Draft, summary: Summary, spare: Span) -> _Told | None:
+    """Where a summary would stand; None where it stands already, says nothing or meets another edit."""
+    inside = [
+        piece
+        for piece in draft.pieces
+        if piece.start < summary.stop and piece.stop > summary.start and not piece.is_inserted
+    ]
+    if summary.is_raw or any(piece.detail == summary.handle for piece in inside):
+        return None
+    if any(p.shown and (p.start < summary.start or p.stop > summary.stop) for p in inside):
+        return None
+    ranges = tuple(_free(draft, summary, spare))
+    if not ranges:
+        return None
+    before = 0
+    for piece in inside:
+        for low, high in ranges:
+            start, stop = max(low, piece.start), min(high, piece.stop)
+            if start < stop and piece.shown != ():
+                before += draft.upper(
+                    draft.log.span(start, stop) if piece.is_log else piece.measure
+                )
+    message = _message(summary)
+    return _Told(summary, message, ranges, before, draft.upper(draft.counter.measure(message)))
+
+
+def _free(draft: Draft, summary: Summary, spare: Span) -> Iterator[Span]:
+    """The parts of a summary's range that may be told by it, in order."""
+    fixed = [(guard.start, guard.stop) for guard in draft.protected]
+    fixed += [(p.start, p.stop) for p in draft.pieces if p.pinned and not p.is_inserted]
+    at = summary.start
+    for start, stop in sorted([*fixed, spare]):
+        if stop <= at or start >= summary.stop:
+            continue
+        if at < start:
+            yield at, start
+        at = stop
+    if at < summary.stop:
+        yield at, summary.stop
+
+
+def _message(summary: Summary) -> Message:
+    notes: list[str] = []
+    if summary.method != Extractive.kind:
+        notes.append(f"told by {summary.model or 'a model'}")
+        if summary.tainted:
+            notes.append("tools said part of it")
+    covered = entry_handle(summary.start, summary.stop)
+    return render(summary.text, covered, "; ".join(notes))
