@@ -1,7 +1,7 @@
 """Finds policies, backends, stores, embedders by `kind`, through entry points; loads the one asked for.
 
-The groups: `contextkit.policies`, `.backends`, `.stores`, `.vectors`, `.embedders`. A package adds its own
-by declaring an entry point; a test or a notebook calls `register`.
+The groups: `contextkit.policies`, `.backends`, `.stores`, `.vectors`, `.embedders`, `.scorers`. A package
+adds its own by declaring an entry point; a test or a notebook calls `register`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeAlias
 
 from contextkit.errors import ConfigError, UnknownPlugin
 
-Group: TypeAlias = Literal["policies", "backends", "stores", "vectors", "embedders"]
-GROUPS: tuple[Group, ...] = ("policies", "backends", "stores", "vectors", "embedders")
+Group: TypeAlias = Literal["policies", "backends", "stores", "vectors", "embedders", "scorers"]
+GROUPS: tuple[Group, ...] = ("policies", "backends", "stores", "vectors", "embedders", "scorers")
 
 _registered: dict[tuple[Group, str], type[Any]] = {}
 

@@ -35,7 +35,7 @@ def load(path: Path) -> tuple[str, list[Pool]]:
 
     Raises `InvalidDocument` for a file that cannot be read or is of none of the known forms.
     """
-    records = _records(path)
+    records = records_of(path)
     first = records[0]
     for name, fields, read in _KNOWN:
         if fields <= first.keys():
@@ -52,7 +52,8 @@ def load(path: Path) -> tuple[str, list[Pool]]:
     )
 
 
-def _records(path: Path) -> list[Record]:
+def records_of(path: Path) -> list[Record]:
+    """The objects of a file. Raises `InvalidDocument`."""
     try:
         raw = path.read_bytes()
         text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")

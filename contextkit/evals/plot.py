@@ -13,7 +13,12 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 150, 40, 40
 COLOURS = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#868e96", "#c2255c")
 
 
-def plot(title: str, budgets: Sequence[int], rows: Mapping[str, Sequence[Figure]]) -> str:
+def plot(
+    title: str,
+    budgets: Sequence[int],
+    rows: Mapping[str, Sequence[Figure]],
+    axis: str = "tokens",
+) -> str:
     """The figure; `rows` are methods with one figure for each budget, in percent."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
@@ -21,7 +26,7 @@ def plot(title: str, budgets: Sequence[int], rows: Mapping[str, Sequence[Figure]
         "<style>text{fill:#333}.grid{stroke:#ccc}@media(prefers-color-scheme:dark)"
         "{text{fill:#ddd}.grid{stroke:#555}}</style>",
         f'<text x="{LEFT}" y="22" font-size="14">{escape(title)}</text>',
-        *_grid(budgets),
+        *_grid(budgets, axis),
     ]
     ends: list[float] = []
     for number, (name, figures) in enumerate(rows.items()):
@@ -29,7 +34,7 @@ def plot(title: str, budgets: Sequence[int], rows: Mapping[str, Sequence[Figure]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _grid(budgets: Sequence[int]) -> list[str]:
+def _grid(budgets: Sequence[int], axis: str) -> list[str]:
     parts: list[str] = []
     for percent in range(0, 101, 20):
         y = _y(percent)
@@ -43,7 +48,7 @@ def _grid(budgets: Sequence[int]) -> list[str]:
             f'text-anchor="middle">{budget:,}</text>'
         )
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">tokens</text>')
+    parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(axis)}</text>')
     return parts
 
 

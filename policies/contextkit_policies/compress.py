@@ -1,8 +1,9 @@
 """Compress: what an agent read long ago is told in fewer tokens, what carries the meaning stays.
 
 Where `tool_results` leaves a preview or a stub, `compress` leaves an outline that still parses
-(`structure`) or the sentences that say most (`words`). Old results and passages stand inside the cached
-prefix, so they are told shorter together, in one step, when the call passes the high water.
+(`structure`) or the sentences and words that say most (the other methods). Old results and passages stand
+inside the cached prefix, so they are told shorter together, in one step, when the call passes the high
+water.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from contextkit.compression.base import Compressed, Method
+from contextkit.compression.methods import MethodName, method, scorer
 from contextkit.draft import Draft
 from contextkit.log import Entry
 from contextkit.messages import Message, Part, TextPart, ToolResultPart, text_message
@@ -31,9 +33,14 @@ class Compress(Policy):
     kind: ClassVar[str] = "compress"
     stage: ClassVar[Stage] = Stage.SHRINK
 
-    method: Literal["structure", "words"] = Field(
-        default="structure", description="Whole items, rows, bodies leave; or sentences, then words"
+    method: MethodName = Field(
+        default="structure",
+        description="Whole items, rows, bodies leave (`structure`), or sentences and words (the others)",
     )
+    scorer: str = Field(
+        default="surprisal", description="What tells how much a word says: `surprisal`, `local`"
+    )
+    model: str = Field(default="pocket", description="The checkpoint of the scorer `local`")
     rate: float = Field(default=0.25, gt=0, lt=1, description="Share of the tokens that is kept")
     target_tokens: int | None = Field(
         default=None, ge=16, description="At most this many tokens a text, whatever the rate"
@@ -133,13 +140,8 @@ class Compress(Policy):
 
     @property
     def _method(self) -> Method:
-        if self.method == "words":
-            from contextkit.compression.by_words import Words
-
-            return Words(self.on_protected)
-        from contextkit.compression.structure import Structure
-
-        return Structure(self.on_protected)
+        fields = {} if self.scorer == "surprisal" else {"model": self.model}
+        return method(self.method, self.on_protected, scorer(self.scorer, **fields))
 
 
 def _count(draft: Draft, text: str) -> int:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 import contextkit
 from contextkit.compression import ProtectedMass
+from contextkit.compression.methods import NAMES
 
 ROWS = [{"id": n, "name": f"user {n}", "note": "all is well"} for n in range(60)]
+_NUMBERS = re.compile(r"[\d,]+(?= tokens requested| achieved)")
 ESSAY = " ".join(
     f"The garden behind the old house was quiet and lovely on evening {n}." for n in range(80)
 )
@@ -107,3 +110,20 @@ def test_too_much_that_is_protected_is_refused_where_so_configured() -> None:
             result = next(m.text for m in call.messages if m.tool_results)
             assert "Gate 41 must not open before 41:30." in result
             assert "(m2)" in result
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_every_method_under_the_policy(method: str) -> None:
+    with manager(1450, method=method, keep_recent=0, rate=0.5, over_tokens=64) as cm:
+        thread = cm.thread("t")
+        for said in ("hello", ESSAY):
+            thread.append(
+                [{"role": "user", "content": said}, {"role": "assistant", "content": "read"}]
+            )
+        call = thread.assemble("What of the house?")
+        (made,) = [d for d in call.ledger.decisions if d.policy == "compress"]
+        requested, achieved = (int(n.replace(",", "")) for n in _NUMBERS.findall(made.why)[-2:])
+        assert method in made.why
+        assert 0 < achieved <= requested
+        assert made.handle is not None
+        assert ESSAY in thread.expand(made.handle).text

@@ -1,0 +1,172 @@
+"""`longllmlingua`: what the question needs stays (Jiang et al. 2024, arXiv:2310.06839).
+
+A document is judged by how likely the question is behind it; words by how much likelier the question makes
+them; better documents keep more. `recover` puts back into a reply what was cut out of the names it quotes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, pstdev
+from typing import ClassVar, Literal
+
+from contextkit.compression.base import Compressed, Count
+from contextkit.compression.classifier import shipped
+from contextkit.compression.iterating import cut_out, iterate
+from contextkit.compression.llmlingua import LLMLingua
+from contextkit.compression.llmlingua2 import COARSE, of_phrases, worths
+from contextkit.compression.phrases import phrases
+from contextkit.compression.scoring import Asked, Scorer, SurprisalScorer
+from contextkit.compression.spans import Word, words
+from contextkit.compression.telling import (
+    PROTECTED_SHARE,
+    OnProtected,
+    Part,
+    Teller,
+    choose,
+    costs_of,
+    document_bounds,
+    documents_of,
+    parts,
+    sentence_bounds,
+    stay,
+)
+
+RESTRICT = " We can get the answer to this question in the given documents."
+"""Said behind the question when a document is judged by it (the paper's x^restrict)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LongLLMLingua:
+    """Documents are paragraphs between empty lines; without a question it is `llmlingua`.
+
+    `spread` is the paper's delta: how much more than the middle one the best document keeps. `order`:
+    `original`, `sort` (best first) or `two_stage` (best at both ends). `prior` is the weight of the shipped
+    word classifier beside the contrast; 0 leaves the paper's score alone.
+    """
+
+    kind: ClassVar[str] = "longllmlingua"
+
+    scorer: Scorer = field(default_factory=SurprisalScorer)
+    on_protected: OnProtected = "error"
+    spread: float = 0.3
+    order: Literal["original", "sort", "two_stage"] = "original"
+    prior: float = 1.0
+
+    def compress(
+        self,
+        text: str,
+        target_tokens: int,
+        count: Count,
+        *,
+        question: str = "",
+        handle: str = "",
+    ) -> Compressed:
+        """The text in at most `target_tokens` tokens. Raises `ProtectedMass`."""
+        tokens = count(text)
+        if tokens <= target_tokens:
+            return Compressed(text, tokens, target_tokens, tokens, self.kind, "fits")
+        if not question.strip():
+            plain = LLMLingua(self.scorer, self.on_protected)
+            return plain.compress(text, target_tokens, count, handle=handle)
+        single = words(text)
+        units = phrases(text, single)
+        costs = costs_of(units, text, tokens)
+        documents = parts(document_bounds(text), units, costs)
+        distance = self._distances(text, units, documents, question)
+        if self.order != "original" and len(documents) > 1:
+            text = _reordered(text, units, documents, distance, self.order)
+            again = LongLLMLingua(self.scorer, self.on_protected, self.spread, prior=self.prior)
+            return again.compress(text, target_tokens, count, question=question, handle=handle)
+        prior = of_phrases(single, units, shipped().scores(text, single, question))
+        inside = self._coarse(text, units, costs, documents, distance, prior, target_tokens)
+        scores = self._words(
+            text, units, costs, documents, distance, inside, question, target_tokens
+        )
+        if self.prior:
+            scores = [s + self.prior * p for s, p in zip(scores, _standard(prior), strict=True)]
+        return Teller(self.kind, self.on_protected, handle).tell(
+            text, units, scores, inside, target_tokens, count, self.scorer.kind
+        )
+
+    def _distances(
+        self, text: str, units: Sequence[Word], documents: Sequence[Part], question: str
+    ) -> list[float]:
+        """r_k: mean bits of the question behind each document; lower is better (eq. 2)."""
+        said = question + RESTRICT
+        heard = words(said)
+        asked = [
+            Asked(cut_out(text, units, range(part.first, part.stop))[0], said, heard)
+            for part in documents
+        ]
+        return [fmean(bits) for bits in self.scorer.score_many(asked)]
+
+    def _coarse(
+        self,
+        text: str,
+        units: Sequence[Word],
+        costs: Sequence[float],
+        documents: Sequence[Part],
+        distance: Sequence[float],
+        prior: Sequence[float],
+        target: int,
+    ) -> list[bool]:
+        """Documents by r_k, then sentences by the likelihood that they hold the answer."""
+        chosen = choose(documents, [-d for d in distance], COARSE * target, float("inf"))
+        inside = stay(documents, chosen, len(units))
+        sentences = [
+            part for part in parts(sentence_bounds(text), units, costs) if inside[part.first]
+        ]
+        kept = choose(
+            sentences, worths(sentences, prior), COARSE * target, PROTECTED_SHARE * target
+        )
+        return stay(sentences, kept, len(units))
+
+    def _words(
+        self,
+        text: str,
+        units: Sequence[Word],
+        costs: Sequence[float],
+        documents: Sequence[Part],
+        distance: Sequence[float],
+        inside: Sequence[bool],
+        question: str,
+        target: int,
+    ) -> list[float]:
+        """The contrastive score at each document's own rate (eqs. 3 and 5)."""
+        members = [index for index, stays in enumerate(inside) if stays]
+        base = target / max(1.0, sum(costs[index] for index in members))
+        of = documents_of(documents, len(units))
+        ranked = sorted({of[index] for index in members}, key=lambda d: (distance[d], d))
+        rates = {
+            document: min(1.0, max(0.0, base + (1 - 2 * rank / len(ranked)) * self.spread))
+            for rank, document in enumerate(ranked)
+        }
+        return iterate(
+            text, units, members, costs, lambda index: rates[of[index]], self.scorer, question
+        )
+
+
+def _reordered(
+    text: str,
+    units: Sequence[Word],
+    documents: Sequence[Part],
+    distance: Sequence[float],
+    order: str,
+) -> str:
+    """The documents best first, or the best at both ends and the worst in the middle."""
+    ranked = sorted(range(len(documents)), key=lambda d: (distance[d], d))
+    if order == "two_stage":
+        ranked = [*ranked[::2], *reversed(ranked[1::2])]
+    pieces = [
+        text[units[documents[d].first].start : units[documents[d].stop - 1].stop].strip()
+        for d in ranked
+    ]
+    return "\n\n".join(pieces)
+
+
+def _standard(scores: Sequence[float]) -> list[float]:
+    """Scores with mean 0 and deviation 1."""
+    mean, spread = fmean(scores), pstdev(scores) or 1.0
+    return [(score - mean) / spread for score in scores]

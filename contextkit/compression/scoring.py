@@ -1,0 +1,134 @@
+"""The contract of scorers: how many bits each word says behind what was read before.
+
+Found by `kind` (entry points `contextkit.scorers`): `surprisal` needs no model, `local` asks one in this
+process. A `Reading` is a text that grows; a word is scored behind it and only then, or never, becomes part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from contextkit.compression.spans import Word, words
+from contextkit.compression.vocabulary import FUNCTION, bits, spoken, stem
+
+CACHE_SHARE = 0.4
+"""How far a word is expected to be one of those read before, the rest by its frequency in general."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A text whose `units` are scored behind a `context`."""
+
+    context: str
+    text: str
+    units: Sequence[Word]
+
+
+class Reading(Protocol):
+    """What a scorer has read so far. A context manager: a model's holds memory."""
+
+    def score(self, text: str, units: Sequence[Word]) -> list[float]:
+        """Bits of each unit of `text`, behind all that was read and the units before it; reads nothing."""
+        ...
+
+    def read(self, text: str) -> None:
+        """What comes is behind this."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Scorer(Protocol):
+    """Tells how many bits words say. Implementations are frozen: their fields are their configuration."""
+
+    kind: ClassVar[str]
+
+    def open(self) -> Reading:
+        """A reading of nothing so far."""
+        ...
+
+    def score_many(self, asked: Sequence[Asked]) -> list[list[float]]:
+        """Bits of the units of several texts, each behind its own context."""
+        ...
+
+
+class SurprisalScorer(BaseModel):
+    """Frequencies from a shipped table, mixed with those of what was read: a unigram cache model.
+
+    Kuhn and De Mori 1990, "A cache-based natural language model"; as the likelihood of a question given a
+    document it is Jelinek-Mercer smoothing (Zhai and Lafferty 2001).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = "surprisal"
+
+    def open(self) -> TableReading:
+        """A reading of nothing so far."""
+        return TableReading()
+
+    def score_many(self, asked: Sequence[Asked]) -> list[list[float]]:
+        """Bits of the units of several texts, each behind its own context."""
+        found: list[list[float]] = []
+        for each in asked:
+            with self.open() as reading:
+                reading.read(each.context)
+                found.append(reading.score(each.text, each.units))
+        return found
+
+
+class TableReading:
+    """Counts of the stems that were read."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._n = 0
+
+    def score(self, text: str, units: Sequence[Word]) -> list[float]:
+        """Bits of each unit; a unit of several words says what its words say together."""
+        return [
+            sum(self._bits(word) for word in text[unit.start : unit.stop].split()) for unit in units
+        ]
+
+    def _bits(self, word: str) -> float:
+        low = spoken(word)
+        if not low:
+            return 0.0
+        share = CACHE_SHARE if self._n and low not in FUNCTION else 0.0
+        known = self._counts[stem(low)] / self._n if share else 0.0
+        return -math.log2(share * known + (1 - share) * 2.0 ** -bits(low))
+
+    def read(self, text: str) -> None:
+        """Counts the words of the text."""
+        found = [stem(spoken(text[unit.start : unit.stop])) for unit in words(text)]
+        self._counts.update(found)
+        self._n += len(found)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

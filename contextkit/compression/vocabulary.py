@@ -1,0 +1,57 @@
+"""How much a word says by itself: bits from the frequencies of a shipped table, and its stem.
+
+The table holds the words of public passages and meetings (made by `docs/bench/word_classifier.py`), so a
+word's bits do not depend on what else stands in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+FUNCTION = frozenset(
+    "a an the of to in on at by for with from as and or but if so that this these those it its is are was "
+    "were be been being am do does did has have had he she they we you i his her their our your my me him "
+    "them us there here which who whom what when where how then also just very really quite".split()
+)
+FUNCTION_BITS = 0.5
+SPOKEN = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+_ENDINGS = ("ations", "ation", "ingly", "ments", "ment", "ings", "ies", "ing", "ers", "est", "ed", "es",
+            "er", "ly", "or", "s", "e", "y")  # fmt: skip
+
+
+def spoken(word: str) -> str:
+    """The word without the punctuation around it, in lower case; empty where it has no letter or digit."""
+    found = SPOKEN.search(word)
+    return found.group().lower() if found else ""
+
+
+@cache
+def stem(word: str) -> str:
+    """The word without its ending, so that `released`, `release` and `releases` are one."""
+    if word.endswith(("'s", "’s")):
+        word = word[:-2]
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+def bits(word: str) -> float:
+    """Self-information of a word in lower case; a word that is not in the table says the most."""
+    return _table().get(word, _rarest())
+
+
+@cache
+def _rarest() -> float:
+    return max(_table().values())
+
+
+@cache
+def _table() -> Mapping[str, float]:
+    lines = files("contextkit.data").joinpath("word_bits.tsv").read_text(encoding="utf-8")
+    return {
+        word: int(tenths) / 10 for word, tenths in (line.split("\t") for line in lines.splitlines())
+    }
