@@ -14,36 +14,86 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from threading import RLock
-from typing import TYPE_CHECKING, Any, cast
+from threading import Lock, RLock
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from contextkit.errors import ContextKitError, ContextOverflow, StoreError
+from contextkit.errors import ContextKitError, ContextOverflow, InvalidMessage, StoreError
 from contextkit.messages import Message, ReasoningPart, TextPart, to_json
 
 if TYPE_CHECKING:
     from contextkit.backend import Reply
     from contextkit.call import Call
+    from contextkit.ledger import Ledger
     from contextkit.manager import ContextManager
     from contextkit.overflow import Overflow
     from contextkit.thread import Thread
     from contextkit.tools import Tool
 
 REMEMBERED_THREADS = 256
-"""Threads whose comparison keys stay in memory; others are read from the store again."""
+REMEMBERED_ENTRIES = 500_000
+"""Threads whose comparison keys stay in memory, and entries of all of them together; others are read
+from the store again."""
 
 _AGAIN = "~again"
 _log = logging.getLogger("contextkit.adapters")
+
+
+class Said(Protocol):
+    """A full history as a request carries it, read only as far as it has to be."""
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The `content_key` of every message."""
+        ...
+
+    @property
+    def n_opening(self) -> int:
+        """How many of the first messages a conversation is known by: up to the first user request."""
+        ...
+
+    def since(self, start: int) -> list[Message]:
+        """The messages from `start` on."""
+        ...
+
+
+class Whole:
+    """A history whose messages are all at hand."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.messages = messages
+        self.keys = [content_key(message) for message in messages]
+        self.n_opening = opening(messages)
+
+    def since(self, start: int) -> list[Message]:
+        """The messages from `start` on."""
+        return list(self.messages[start:])
+
+
+class _Answered:
+    """A history with the reply behind it."""
+
+    def __init__(self, said: Said, reply: Message) -> None:
+        self.keys = [*said.keys, content_key(reply)]
+        self.n_opening = said.n_opening
+        self._said = said
+        self._reply = reply
+
+    def since(self, start: int) -> list[Message]:
+        """The messages from `start` on, the reply as the last."""
+        return [*self._said.since(start), self._reply] if start < len(self.keys) else []
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
     """A request under way: what was said, where it belongs, what is sent for it."""
 
-    messages: tuple[Message, ...]
+    said: Said
     tools: tuple[Tool, ...]
     thread: Thread
     n_entries: int
     call: Call
+    name: str | None = None
+    """The thread that the request named, where it did."""
 
 
 @dataclass(slots=True)
@@ -52,91 +102,163 @@ class _Known:
     keys: list[bytes] = field(default_factory=list[bytes])
 
 
+class KnownThreads:
+    """Threads with the keys of what their logs hold, the longest unused forgotten. Safe to share."""
+
+    def __init__(
+        self, n_threads: int = REMEMBERED_THREADS, n_entries: int = REMEMBERED_ENTRIES
+    ) -> None:
+        self._limits = n_threads, n_entries
+        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._lock = Lock()
+
+    def find(self, tenant: str, name: str) -> _Known | None:
+        """What is known of a thread, which counts as its use."""
+        with self._lock:
+            found = self._known.get((tenant, name))
+            if found is not None:
+                self._known.move_to_end((tenant, name))
+            return found
+
+    def add(self, tenant: str, name: str, known: _Known) -> None:
+        """Remember a thread; it stays even where it alone is over the limits."""
+        with self._lock:
+            self._known[tenant, name] = known
+            n_threads, n_entries = self._limits
+            held = sum(len(each.keys) for each in self._known.values())
+            while len(self._known) > 1 and (len(self._known) > n_threads or held > n_entries):
+                _, gone = self._known.popitem(last=False)
+                held -= len(gone.keys)
+
+
 class Conversations:
     """Finds, forks and records the threads of one tenant's stateless requests.
 
     Safe to use from several Python threads; nothing is written before a request has succeeded.
     """
 
-    def __init__(self, manager: ContextManager, thread: str | None, tenant: str) -> None:
+    def __init__(
+        self,
+        manager: ContextManager,
+        thread: str | None,
+        tenant: str,
+        *,
+        known: KnownThreads | None = None,
+    ) -> None:
         self._manager = manager
         self._name = thread
         self._tenant = tenant
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known = known or KnownThreads()
         self._lock = RLock()
 
     def begin(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Begun:
         """Assemble the call for a full history. Raises `BudgetExceeded` and `InvalidMessage`."""
-        thread, n_entries = self._place(messages)
-        call = _assemble(thread, messages[n_entries:], tools)
-        return Begun(tuple(messages), tuple(tools), thread, n_entries, call)
+        return self.begin_said(Whole(messages), tools)
+
+    def begin_said(self, said: Said, tools: Sequence[Tool], *, thread: str | None = None) -> Begun:
+        """`begin` for a history that was read in part; `thread` names where it belongs."""
+        name = thread or self._name
+        found, n_entries = self._place(said, name, known_is_enough=True)
+        call: Call | None = None
+        try:
+            call = _assemble(found, said.since(n_entries), tools)
+        except InvalidMessage:
+            if len(found) == n_entries:
+                raise
+        if call is None or call.plan.n_entries != n_entries:
+            # Another process went on with this thread: what it holds is looked at anew.
+            found, n_entries = self._place(said, name)
+            call = _assemble(found, said.since(n_entries), tools)
+        return Begun(said, tuple(tools), found, n_entries, call, name)
 
     def again(self, begun: Begun, overflow: Overflow) -> Begun:
         """The request made smaller after the provider found it too long."""
         error = ContextOverflow(
             "the provider refused the call as too long", actual_tokens=overflow.actual_tokens
         )
-        said = list(begun.messages[begun.n_entries :]) or None
+        said = begun.said.since(begun.n_entries) or None
         call = begun.thread.corrected(begun.call, error, said, tools=begun.tools)
         return replace(begun, call=call)
 
-    def finish(self, begun: Begun, read: Callable[[], Reply]) -> None:
-        """Record what was asked and answered, as `read` gives it.
+    def finish(self, begun: Begun, read: Callable[[], Reply]) -> Ledger | None:
+        """Record what was asked and answered, as `read` gives it; None where there was nothing to.
 
         The answer is the user's already, so what fails now is a warning in the log: whatever is
         missing comes with the next request, which repeats the whole history.
         """
         try:
-            self._record(begun, read())
+            return self._record(begun, read())
         except (ContextKitError, LookupError, TypeError) as error:
             _log.warning("the turn was not recorded and will be with the next one: %s", error)
+            return None
 
-    def _record(self, begun: Begun, reply: Reply) -> None:
+    def _record(self, begun: Begun, reply: Reply) -> Ledger | None:
         again = begun.thread.name.endswith(_AGAIN)
         if not again and len(begun.thread) == begun.n_entries:
-            begun.thread.record(begun.call, reply)
-            return
+            ledger = begun.thread.record(begun.call, reply)
+            self._remember(begun, reply, ledger)
+            return ledger
         # Someone else went on from here meanwhile, or the same was asked before: this is a fork.
-        said = (*begun.messages, reply.message)
-        thread, n_entries = self._place(said)
-        if n_entries < len(said):
-            thread.record(_assemble(thread, said[n_entries:-1], begun.tools), reply)
+        said = _Answered(begun.said, reply.message)
+        thread, n_entries = self._place(said, begun.name)
+        if n_entries == len(said.keys):  # the very same turn was recorded already
+            return None
+        return thread.record(_assemble(thread, said.since(n_entries)[:-1], begun.tools), reply)
 
-    def _place(self, messages: Sequence[Message]) -> tuple[Thread, int]:
-        """The thread whose log is a prefix of the messages, and its length."""
-        keys = [content_key(message) for message in messages]
-        root = self._name or f"chat/{_digest(_opening(messages, keys))}"
+    def _remember(self, begun: Begun, reply: Reply, ledger: Ledger) -> None:
+        """The keys of what was just recorded, where nobody else came first; else the log tells."""
+        keys, at = begun.said.keys, begun.n_entries
+        stored_up_to = max(decision.stop for decision in ledger.decisions)
         with self._lock:
-            known = self._look(root)
+            known = self._known.find(self._tenant, begun.thread.name)
+            if known is not None and len(known.keys) == at and stored_up_to == len(keys):
+                known.keys += keys[at:]
+                known.keys.append(content_key(reply.message))
+
+    def _place(
+        self, said: Said, name: str | None, known_is_enough: bool = False
+    ) -> tuple[Thread, int]:
+        """The thread whose log is a prefix of the messages, and its length.
+
+        `known_is_enough`: the logs of threads at hand are taken to end where they were last seen to.
+        """
+        keys = said.keys
+        root = name or f"chat/{_digest(keys[: said.n_opening])}"
+        with self._lock:
+            known = self._look(root, known_is_enough)
             while True:
                 shared = _shared(known.keys, keys)
                 if shared == len(known.keys):
+                    known.keys[:] = keys[:shared]  # the same objects compare faster next time
                     return known.thread, shared
                 following = keys[: shared + 1]
                 again = _AGAIN if shared == len(keys) else ""
-                known = self._fork(known.thread, shared, f"{root}~{_digest(following)}{again}")
+                known = self._fork(
+                    known, shared, f"{root}~{_digest(following)}{again}", known_is_enough
+                )
 
-    def _look(self, name: str) -> _Known:
-        """The thread of that name with the keys of all that its log holds now."""
-        known = self._known.pop(name, None)
+    def _look(self, name: str, known_is_enough: bool) -> _Known:
+        """The thread of that name with the keys of all that its log holds."""
+        known = self._known.find(self._tenant, name)
+        if known is not None and known_is_enough and known.keys:
+            return known
         if known is None:
             known = _Known(self._manager.thread(name, tenant=self._tenant))
-        self._known[name] = known
-        while len(self._known) > REMEMBERED_THREADS:
-            self._known.popitem(last=False)
+            self._known.add(self._tenant, name, known)
         if len(known.thread) > len(known.keys):
             added = known.thread.history(len(known.keys))
             known.keys += [content_key(message) for message in added]
         return known
 
-    def _fork(self, parent: Thread, at: int, name: str) -> _Known:
-        if name not in self._known and not self._exists(name):
+    def _fork(self, parent: _Known, at: int, name: str, known_is_enough: bool) -> _Known:
+        if self._known.find(self._tenant, name) is None and not self._exists(name):
             try:
-                self._known[name] = _Known(parent.fork(at, name))
+                forked = _Known(parent.thread.fork(at, name), parent.keys[:at])
+                self._known.add(self._tenant, name, forked)
             except StoreError:
                 if not self._exists(name):  # another process may have made it just now
                     raise
-        return self._look(name)
+        return self._look(name, known_is_enough)
 
     def _exists(self, name: str) -> bool:
         manager = self._manager
@@ -168,12 +290,12 @@ def _bare(value: Any) -> Any:
     return [_bare(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
-def _opening(messages: Sequence[Message], keys: list[bytes]) -> list[bytes]:
-    """The keys up to the first user request: what a conversation is known by."""
+def opening(messages: Sequence[Message]) -> int:
+    """How many messages reach up to the first user request: what a conversation is known by."""
     for index, message in enumerate(messages):
         if message.is_request:
-            return keys[: index + 1]
-    return keys[:1]
+            return index + 1
+    return min(1, len(messages))
 
 
 def _digest(keys: Sequence[bytes]) -> str:
@@ -182,10 +304,10 @@ def _digest(keys: Sequence[bytes]) -> str:
 
 def _shared(left: Sequence[bytes], right: Sequence[bytes]) -> int:
     """How many keys both begin with."""
-    for index, (one, other) in enumerate(zip(left, right, strict=False)):
-        if one != other:
-            return index
-    return min(len(left), len(right))
+    reach = min(len(left), len(right))
+    if left[:reach] == right[:reach]:
+        return reach
+    return next(index for index in range(reach) if left[index] != right[index])
 
 
 def _assemble(thread: Thread, said: Sequence[Message], tools: Sequence[Tool]) -> Call:

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from . import anthropic_messages, openai_chat, openai_embeddings, openai_responses
 from .answers import Answer, Failure, Refusal, Responder, echo
-from .counting import PrefixCache
+from .counting import PrefixCache, count_json
 
 
 @dataclass
@@ -33,6 +33,8 @@ class Seen:
     usage: dict[str, Any] = field(default_factory=dict[str, Any])
     finished: bool = False
     """All of the answer was sent; False where the client went away."""
+    raw: bytes = b""
+    """The body as it came."""
 
 
 class FakeProvider:
@@ -46,6 +48,8 @@ class FakeProvider:
                         Route("/v1/chat/completions", self._chat, methods=["POST"]),
                         Route("/v1/responses", self._responses, methods=["POST"]),
                         Route("/v1/messages", self._messages, methods=["POST"]),
+                        Route("/v1/messages/count_tokens", self._count, methods=["POST"]),
+                        Route("/v1/models", self._models, methods=["GET"]),
                         Route("/v1/embeddings", self._embeddings, methods=["POST"]),
                     ]
                 ),
@@ -126,6 +130,17 @@ class FakeProvider:
             request, body, anthropic_messages, lambda: anthropic_messages.validate(body)
         )
 
+    async def _count(self, request: Request) -> Response:
+        body = await request.json()
+        self.seen.append(Seen(request.url.path, body, dict(request.headers), 200))
+        counted = sum(map(count_json, anthropic_messages.pieces_of(body)))
+        return JSONResponse({"input_tokens": counted})
+
+    async def _models(self, request: Request) -> Response:
+        self.seen.append(Seen(request.url.path, {}, dict(request.headers), 200))
+        model = {"id": "gpt-4o", "object": "model", "created": 1760000000, "owned_by": "fake"}
+        return JSONResponse({"object": "list", "data": [model]})
+
     async def _embeddings(self, request: Request) -> Response:
         body = await request.json()
         seen = Seen(request.url.path, body, dict(request.headers))
@@ -148,6 +163,7 @@ class FakeProvider:
         self, request: Request, body: dict[str, Any], form: ModuleType, validate: Any
     ) -> Response:
         seen = Seen(request.url.path, json.loads(json.dumps(body)), dict(request.headers))
+        seen.raw = await request.body()
         self.seen.append(seen)
         failure = self.failures.pop(0) if self.failures else None
         if failure and failure.hang:

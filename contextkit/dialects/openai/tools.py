@@ -20,10 +20,11 @@ from contextkit.tools import Tool
 
 def parse_tool(value: Mapping[str, Any]) -> Tool:
     """One tool dictionary as a `Tool`; a tool that is not a function is kept whole."""
-    if value.get("type", "function") != "function":
+    kind = text_of(value.get("type", "function"), "type")
+    if kind != "function":
         whole = json_copy(dict(value), "tool")
-        inner = mapping_of(whole.get(whole["type"], {}), str(whole["type"]))
-        name = str(inner.get("name") or whole["type"])
+        inner = mapping_of(whole.get(kind, {}), kind)
+        name = str(inner.get("name") or kind)
         return Tool(name, dialect="openai", extra=whole)
     body = mapping_of(value.get("function"), "function")
     known = ["name"]

@@ -1,0 +1,200 @@
+"""Managed requests through to the upstream and back, and everything else as it is."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+import httpx
+
+from contextkit.backend import Reply
+from contextkit.errors import ContextKitError, InvalidMessage
+from contextkit.replies import collected_reply
+from contextkit.server.endpoints import Endpoint
+from contextkit.server.events import EventReader
+from contextkit.server.exchange import ClientGone, Exchange
+from contextkit.server.metrics import Metrics
+from contextkit.server.refusals import Refusal
+from contextkit.server.settings import Settings
+from contextkit.server.turns import Started, Turns
+from contextkit.server.upstream import Outgoing, Upstream, headers_back, headers_out
+
+T = TypeVar("T")
+_log = logging.getLogger("contextkit.server")
+_UNFINISHED = ("failed", "in_progress", "queued", "cancelled")
+_TOO_LONG = (400, 413, 422)
+"""Statuses that providers refuse a long request with, among other things."""
+
+
+class Workers:
+    """The threads in which the synchronous core works, so that the loop never waits for it."""
+
+    def __init__(self, turns: Turns, metrics: Metrics) -> None:
+        self._turns = turns
+        self._metrics = metrics
+        self._limiter = anyio.CapacityLimiter(8)
+
+    async def begin(self, endpoint: Endpoint, exchange: Exchange) -> Started:
+        """The request read and its call assembled."""
+        asker, since = exchange.asker, time.perf_counter()
+        started = await self._run(
+            partial(self._turns.begin, endpoint, asker.tenant, asker.thread, exchange.body)
+        )
+        call = started.begun.call if started.begun else None
+        as_it_came = started.sent is exchange.body
+        self._metrics.assembled(time.perf_counter() - since, call, as_it_came)
+        return started
+
+    async def smaller(self, started: Started, content: bytes) -> Started | None:
+        """The request once more where the provider said it was too long; None where it can't be."""
+        message, code = _error_in(content)
+        try:
+            return await self._run(partial(self._turns.smaller, started, message, code))
+        except ContextKitError as error:
+            _log.warning("the provider's refusal is handed on: %s", error)
+            return None
+
+    async def finish(self, started: Started, read: Callable[[], Reply]) -> None:
+        """The turn stored; what of it can't be is said in the log."""
+        if started.begun is None:
+            return
+        since = time.perf_counter()
+        ledger = await self._run(partial(self._turns.finish, started, read))
+        if ledger is None:
+            self._metrics.lost()
+            return
+        self._metrics.recorded(time.perf_counter() - since, ledger.usage)
+        self._metrics.remembered.set(self._turns.bodies.held_bytes)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+class Relay:
+    """Answers with what the upstream answers."""
+
+    def __init__(self, settings: Settings, upstream: Upstream, workers: Workers) -> None:
+        self._settings = settings
+        self._upstream = upstream
+        self._workers = workers
+
+    async def managed(self, endpoint: Endpoint, exchange: Exchange) -> None:
+        """A request whose history is managed."""
+        started = await self._workers.begin(endpoint, exchange)
+        outgoing = self._outgoing(exchange, started.sent)
+        async with self._upstream.answer(outgoing) as response:
+            if response.status_code not in _TOO_LONG or started.begun is None:
+                await self._answered(exchange, started, response)
+                return
+            content = await _content(response)
+            smaller = await self._workers.smaller(started, content)
+            if smaller is None:
+                await exchange.out.whole(response.status_code, headers_back(response), content)
+                return
+        async with self._upstream.answer(replace(outgoing, body=smaller.sent)) as response:
+            await self._answered(exchange, smaller, response)
+
+    async def untouched(self, exchange: Exchange) -> None:
+        """Anything else that the upstream understands."""
+        async with self._upstream.answer(self._outgoing(exchange, exchange.body)) as response:
+            await _handed_on(exchange, response)
+
+    def _outgoing(self, exchange: Exchange, body: bytes) -> Outgoing:
+        headers = headers_out(
+            exchange.scope["headers"],
+            exchange.shape,
+            self._settings.upstream_key,
+            exchange.asker.key_is_token,
+        )
+        scope = exchange.scope
+        path = scope.get("raw_path", scope["path"].encode()).decode("ascii")
+        return Outgoing(scope["method"], path, scope["query_string"], headers, body)
+
+    async def _answered(
+        self, exchange: Exchange, started: Started, response: httpx.Response
+    ) -> None:
+        if response.status_code != 200 or started.begun is None:
+            await _handed_on(exchange, response)
+        elif response.headers.get("content-type", "").startswith("text/event-stream"):
+            await self._streamed(exchange, started, response)
+        else:
+            content = await _content(response)
+            await self._workers.finish(started, partial(_reply, started.endpoint, content))
+            await exchange.out.whole(response.status_code, headers_back(response), content)
+
+    async def _streamed(
+        self, exchange: Exchange, started: Started, response: httpx.Response
+    ) -> None:
+        """Events handed on as they come; the last ones once the turn is stored."""
+        out, reader = exchange.out, EventReader(started.endpoint)
+        headers = [(n, v) for n, v in headers_back(response) if n != b"content-length"]
+        await out.begin(response.status_code, headers)
+        recorded = cut = False
+        try:
+            async for data in response.aiter_bytes():
+                await out.write(reader.feed(data))
+                if reader.is_complete and not recorded:
+                    recorded = True
+                    await self._workers.finish(started, partial(collected_reply, reader.collector))
+                    await out.write(reader.flush())
+        except httpx.HTTPError as error:
+            cut = True
+            _log.warning("the upstream broke off a stream: %s", error or type(error).__name__)
+        if reader.collector.finished and not recorded:
+            await self._workers.finish(started, partial(collected_reply, reader.collector))
+        rest = reader.flush()
+        if cut:
+            await out.write(rest)
+            raise ClientGone("the stream is broken off as the upstream broke it off")
+        await out.end(rest)
+
+
+async def _handed_on(exchange: Exchange, response: httpx.Response) -> None:
+    """The answer as it comes."""
+    await exchange.out.begin(response.status_code, headers_back(response))
+    try:
+        async for data in response.aiter_bytes():
+            await exchange.out.write(data)
+    except httpx.HTTPError as error:
+        _log.warning("the upstream broke off an answer: %s", error or type(error).__name__)
+        raise ClientGone("the answer is broken off as the upstream broke it off") from None
+    await exchange.out.end()
+
+
+async def _content(response: httpx.Response) -> bytes:
+    try:
+        return await response.aread()
+    except httpx.HTTPError as error:
+        told = str(error) or type(error).__name__
+        raise Refusal(502, f"the upstream broke off its answer: {told}") from None
+
+
+def _reply(endpoint: Endpoint, content: bytes) -> Reply:
+    """A whole answer read. Raises `InvalidMessage` for one that is none."""
+    try:
+        reply = endpoint.wire.reply(json.loads(content))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InvalidMessage(f"the provider's reply cannot be read: {error!r}") from None
+    if reply.finish_reason in _UNFINISHED:
+        raise InvalidMessage(f"the provider's reply is {reply.finish_reason}")
+    return reply
+
+
+def _error_in(content: bytes) -> tuple[str, str | None]:
+    """Message and code of a provider's error."""
+    try:
+        value: Any = json.loads(content)
+    except ValueError:
+        return content.decode(errors="replace"), None
+    error = value.get("error", value) if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType]
+    if not isinstance(error, dict):
+        return str(error), None  # pyright: ignore[reportUnknownArgumentType]
+    code: Any = error.get("code")  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType]
+    return str(error.get("message", "")), code if isinstance(code, str) else None  # pyright: ignore[reportUnknownArgumentType,reportUnknownMemberType]

@@ -1,0 +1,232 @@
+"""From a request's bytes to those that are sent, and from the reply to the log. Synchronous: the server
+runs it in worker threads.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from contextkit.adapters._conversations import (
+    Begun,
+    Conversations,
+    KnownThreads,
+    content_key,
+    opening,
+)
+from contextkit.errors import InvalidMessage
+from contextkit.messages import Message
+from contextkit.overflow import find_overflow
+from contextkit.server import json_body
+from contextkit.server.endpoints import Endpoint
+from contextkit.server.json_body import Body
+from contextkit.server.refusals import Refusal
+from contextkit.server.resent import Bodies, Known, Match, Place
+from contextkit.server.splice import is_as_said, spliced
+from contextkit.tools import Tool
+
+if TYPE_CHECKING:
+    from contextkit.backend import Reply
+    from contextkit.call import Call
+    from contextkit.ledger import Ledger
+    from contextkit.manager import ContextManager
+
+TENANTS = 1024
+"""Tenants whose conversations are at hand."""
+
+
+class History:
+    """What a request says: its head, the part that was known, and the messages that are new."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        body: Body,
+        match: Match | None,
+        head: tuple[Message, ...],
+        new: tuple[Message, ...],
+    ) -> None:
+        self.endpoint = endpoint
+        self.body = body
+        self.match = match
+        self.head = head
+        self.new = new
+        self.n_known = match.n_messages if match else 0
+        """Messages between the head and the new ones."""
+        self.body_keys = match.known.keys[: self.n_known] if match else []
+        self.body_keys += map(content_key, new)
+        """The keys of the array's messages, without the head's."""
+        self.keys = [*map(content_key, head), *self.body_keys] if head else self.body_keys
+        self.n_opening = len(head) + match.known.n_opening if match else opening((*head, *new))
+
+    @property
+    def n_items(self) -> int:
+        """Messages of the array."""
+        return self.n_known + len(self.new)
+
+    def end(self, n_items: int) -> int:
+        """The byte behind so many items of the array, at least one, where each is a message."""
+        if n_items <= self.n_known and self.match:
+            return self.match.known.ends[n_items - 1]
+        return self.body.ends[n_items - self.n_known - 1]
+
+    def since(self, start: int) -> list[Message]:
+        """The messages from `start` on; what was known is read again where it is asked for."""
+        behind = start - len(self.head) - self.n_known
+        if behind >= 0:
+            return list(self.new[behind:])
+        if not self.n_known:
+            return [*self.head, *self.new][start:]
+        whole = json_body.read(self.body.raw, self.endpoint.array)
+        read = self.endpoint.wire.read(whole.fields)
+        return list(read[0])[start:] if read else []
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A request on its way: the bytes to send, and what is recorded once it was answered."""
+
+    endpoint: Endpoint
+    body: Body
+    sent: bytes
+    begun: Begun | None = None
+    """None for a request that passes untouched."""
+    history: History | None = None
+    place: Place = ()
+
+    @property
+    def streams(self) -> bool:
+        return self.body.fields.get("stream") is True
+
+
+class Turns:
+    """The conversations of all tenants under one manager. Safe to use from several threads."""
+
+    def __init__(self, manager: ContextManager, remembered_bytes: int) -> None:
+        self.manager = manager
+        self.bodies = Bodies(remembered_bytes)
+        self._known = KnownThreads()
+        self._tenants: OrderedDict[str, Conversations] = OrderedDict()
+        self._lock = Lock()
+
+    def begin(self, endpoint: Endpoint, tenant: str, thread: str | None, raw: bytes) -> Started:
+        """Raises `Refusal`, `InvalidMessage`, `BudgetExceeded`, `StoreError`."""
+        place = (tenant, endpoint.path, thread or "")
+        body, match, read = self._parsed(endpoint, place, raw)
+        if read is None:
+            return Started(endpoint, body, raw)
+        messages, tools = read
+        n_head = 1 if body.fields.get(endpoint.head) else 0
+        head, new = tuple(messages[:n_head]), tuple(messages[n_head:])
+        history = History(endpoint, body, match, head, new)
+        begun = self._conversations(tenant).begin_said(history, tools, thread=thread)
+        return Started(endpoint, body, _sent(history, begun), begun, history, place)
+
+    def _parsed(
+        self, endpoint: Endpoint, place: Place, raw: bytes
+    ) -> tuple[Body, Match | None, tuple[list[Message], list[Tool]] | None]:
+        """The body and what it says, read from where it is new."""
+        match = self.bodies.find(place, raw)
+        if match is not None:
+            # An invalid message is named by its place in the whole array, which is read below.
+            with suppress(InvalidMessage):
+                body = json_body.resume(raw, endpoint.array, match.known.body, match.at)
+                return body, match, _read(endpoint, body)
+        body = json_body.read(raw, endpoint.array)
+        return body, None, _read(endpoint, body)
+
+    def smaller(self, started: Started, message: str, code: str | None) -> Started | None:
+        """The request made smaller where the provider's refusal says that it was too long."""
+        overflow = find_overflow(message, code)
+        if started.begun is None or started.history is None or overflow is None:
+            return None
+        begun = self._conversations(started.begun.thread.tenant).again(started.begun, overflow)
+        return replace(started, begun=begun, sent=_sent(started.history, begun))
+
+    def finish(self, started: Started, read: Callable[[], Reply]) -> Ledger | None:
+        """Record the turn, and remember the body that began it; None where it was not recorded."""
+        if started.begun is None:
+            return None
+        tenant = started.begun.thread.tenant
+        ledger = self._conversations(tenant).finish(started.begun, read)
+        if ledger is not None and started.history is not None:
+            known = _known(started.history)
+            if known is not None:
+                self.bodies.add(started.place, known)
+        return ledger
+
+    def _conversations(self, tenant: str) -> Conversations:
+        with self._lock:
+            found = self._tenants.pop(tenant, None)
+            if found is None:
+                found = Conversations(self.manager, None, tenant, known=self._known)
+            self._tenants[tenant] = found
+            while len(self._tenants) > TENANTS:
+                self._tenants.popitem(last=False)
+            return found
+
+
+def _read(endpoint: Endpoint, body: Body) -> tuple[list[Message], list[Tool]] | None:
+    endpoint.check(body.fields)
+    try:
+        return endpoint.wire.read(body.fields)
+    except (TypeError, AttributeError, LookupError) as error:  # shapes that no reader foresaw
+        raise InvalidMessage(f"the request has a form that no API has: {error!r}") from None
+
+
+def _sent(history: History, begun: Begun) -> bytes:
+    """The client's own bytes where nothing is to change, else those of what stays."""
+    call, marks = begun.call, history.endpoint.marks and begun.call.cache_points
+    if begun.tools == call.tools and not marks:
+        if is_as_said(call):
+            return history.body.raw
+        found = spliced(history, call)
+        if found is not None:
+            return found
+    return _write(history.endpoint, history.body, call)
+
+
+def _write(endpoint: Endpoint, body: Body, call: Call) -> bytes:
+    try:
+        return json_body.written(body, endpoint.wire.write(body.fields, call))
+    except ValueError as error:  # a number of the body that JSON has no form for
+        raise Refusal(400, f"the body cannot be written again: {error}") from None
+
+
+def _known(history: History) -> Known | None:
+    """What is remembered of a recorded request; None where its history is no array of messages."""
+    body, match = history.body, history.match
+    cuts = history.endpoint.cuts(body.fields[history.endpoint.array]) if body.ends else []
+    ends = match.known.ends[: _n_cuts(match)] if match else array("Q")
+    n_messages = match.known.n_messages[: len(ends)] if match else array("Q")
+    ends.extend(body.ends[n_items - 1] for n_items, _ in cuts)
+    n_messages.extend(history.n_known + n for _, n in cuts)
+    n_opening = history.n_opening - len(history.head)
+    if not ends or n_messages[-1] < n_opening:
+        return None
+    keys = history.body_keys
+    keys = keys if len(keys) == n_messages[-1] else keys[: n_messages[-1]]
+    return Known(_bare(body), body.raw[: ends[-1]], ends, n_messages, keys, n_opening)
+
+
+def _n_cuts(match: Match) -> int:
+    """Cuts of the known body up to where the new one parts."""
+    return bisect_right(match.known.ends, match.at)
+
+
+def _bare(body: Body) -> Body:
+    """Only what `json_body.resume` needs: the fields before the array."""
+    head = list(body.texts)[: body.n_head_fields]
+    return Body(
+        b"",
+        {name: body.fields[name] for name in head},
+        {name: body.texts[name] for name in head},
+        body.array_at,
+        body.n_head_fields,
+    )
