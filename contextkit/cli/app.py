@@ -86,8 +86,25 @@ def inspect(
     cost: Annotated[
         bool, typer.Option("--cost", help="The bill: what was used, expected, missed, and why.")
     ] = False,
+    web: Annotated[
+        bool, typer.Option("--web", help="In a browser, all tenants, until interrupted.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(help="With --web: where it listens; beyond this machine it asks a token.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="With --web: its port; 0 for any free one.", min=0, max=65535)
+    ] = 8642,
+    token: Annotated[
+        str | None, typer.Option(help="With --web: the token to ask for; else one is made.")
+    ] = None,
 ) -> None:
     """Show a thread's turns, one turn's ledger, its bill, or what a handle stands for."""
+    if web:
+        from contextkit.cli.inspect_web import run_web
+
+        run_web(thread, config, tenant, host=host, port=port, token=token)
+        return
     from contextkit.cli.inspect import run_inspect
 
     run_inspect(

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
-from itertools import pairwise
 
 from rich.text import Text
 
 from contextkit.cli.opening import out, print_json
-from contextkit.inspector.bill import BillLine, bill, bill_json, by_policy
+from contextkit.inspector.bill import BillLine, bill, bill_json, by_policy, gaps
 from contextkit.inspector.overview import totals_sentence
 from contextkit.inspector.words import clean, count, money
 from contextkit.ledger import Ledger
-from contextkit.store import StoredTurn
 from contextkit.thread import Thread
 
 HEAD = f"{'turn':>4} {'input':>9} {'read':>9} {'expected':>9} {'missed':>9} {'cost':>9}"
@@ -25,7 +21,7 @@ def show_bill(thread: Thread, turn: int | None, *, as_json: bool) -> None:
     """The bill of a thread, or of one of its turns."""
     stored = thread.manager.history.turns(thread.record_)
     ledgers = [replace(Ledger.from_dict(json.loads(t.body)), turn=t.number) for t in stored]
-    lines = bill(ledgers, thread.manager.rule, _gaps(stored))
+    lines = bill(ledgers, thread.manager.rule, gaps([t.closed_at for t in stored]))
     if turn is not None:
         ledgers = [ledger for ledger in ledgers if ledger.turn == turn]
         lines = [line for line in lines if line.turn == turn]
@@ -57,9 +53,3 @@ def _figures(line: BillLine) -> str:
         f"{line.turn:>4} {line.input_tokens:>9,} {line.read_tokens:>9,} "
         f"{line.expected_read_tokens:>9,} {line.missed_tokens:>9,} {cost:>9}{mark}"
     )
-
-
-def _gaps(stored: Sequence[StoredTurn]) -> list[float | None]:
-    """Seconds between the ends of two turns: what a cache entry has to outlive."""
-    times = [datetime.fromisoformat(turn.closed_at) for turn in stored]
-    return [None, *((later - one).total_seconds() for one, later in pairwise(times))][: len(times)]

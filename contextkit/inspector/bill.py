@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from contextkit.inspector.account import totals
@@ -50,6 +52,12 @@ def bill(
     """A line for every call. `gaps_s`: seconds since the call before, where they are known."""
     gaps = [*gaps_s, *[None] * (len(ledgers) - len(gaps_s))]
     return [_line(ledger, rule, gap) for ledger, gap in zip(ledgers, gaps, strict=True)]
+
+
+def gaps(closed_at: Sequence[str]) -> list[float | None]:
+    """Seconds between the ends of two turns (ISO 8601): what a cache entry has to outlive."""
+    times = [datetime.fromisoformat(moment) for moment in closed_at]
+    return [None, *((later - one).total_seconds() for one, later in pairwise(times))][: len(times)]
 
 
 def _line(ledger: Ledger, rule: CacheRule | None, gap_s: float | None) -> BillLine:

@@ -1,0 +1,32 @@
+"""`contextkit inspect --web`: the inspector in a browser, until it is interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from contextkit.cli.opening import UsageError, aside, open_manager
+
+
+def run_web(
+    name: str | None,
+    config: Path | None,
+    tenant: str,
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+) -> None:
+    """Serve the inspector over the configured store; a thread that is named is the first page."""
+    from contextkit.inspector.web import serve
+
+    def announce(address: str) -> None:
+        aside().print(f"inspector at {address} (Ctrl-C ends it)", soft_wrap=True)
+
+    with open_manager(config) as manager:
+        if name is None:
+            query = None
+        elif name in (record.name for record in manager.threads(tenant)):
+            query = {"tenant": tenant, "name": name}
+        else:
+            raise UsageError(f"tenant {tenant!r} has no thread {name!r}; `--list` names them")
+        serve(manager, host=host, port=port, token=token, query=query, announce=announce)
