@@ -86,6 +86,11 @@ def endpoint(resource: Any, conversations: Conversations, wire: Wire, asynchrono
     return Proxy(resource, replaced)
 
 
+def function(method: Any, conversations: Conversations, wire: Wire, asynchronous: bool) -> Any:
+    """A function that asks a model, going through the conversations; takes keyword arguments."""
+    return (_aask if asynchronous else _ask)(method, conversations, wire)
+
+
 def _begin(
     conversations: Conversations, wire: Wire, request: Request
 ) -> tuple[Begun | None, Request]:

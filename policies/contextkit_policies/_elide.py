@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from contextkit.messages import Message, ToolResultPart
+from contextkit.messages import Message, TextPart, ToolResultPart
 
 SMALL = 80
 """Characters up to which a result is not worth a pointer."""
@@ -23,7 +23,7 @@ def with_results(message: Message, rewrite: Callable[[ToolResultPart], str]) -> 
 
 
 def _rewritten(part: ToolResultPart, text: str) -> ToolResultPart:
-    return part if text == part.content else replace(part, content=text)
+    return part if text == part.text else replace(part, content=text)
 
 
 def stub(message: Message, handle: str, tokens: int) -> Message:
@@ -52,6 +52,13 @@ def _at_line(text: str) -> str:
     """The text up to its last whole line, where that keeps most of it."""
     end = text.rfind("\n")
     return text[:end] if end > len(text) // 2 else text
+
+
+def collapsed(result: ToolResultPart) -> str:
+    """The text of a result with its runs of equal lines said once; as it is beside images."""
+    if isinstance(result.content, str) or all(isinstance(p, TextPart) for p in result.content):
+        return collapse(result.text)
+    return result.text
 
 
 def collapse(text: str) -> str:

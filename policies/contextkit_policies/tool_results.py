@@ -14,7 +14,7 @@ from pydantic import Field
 
 from contextkit.draft import Draft
 from contextkit.log import Entry
-from contextkit.messages import Message
+from contextkit.messages import Message, Part
 from contextkit.piece import Piece, entry_handle
 from contextkit.policy import Policy, Stage, Turn
 from contextkit_policies import _elide as elide
@@ -58,16 +58,17 @@ class ToolResults(Policy):
     # -- on arrival ------------------------------------------------------------------------------
 
     def _shorten_new(self, draft: Draft, turn: Turn, entries: list[Entry]) -> Draft:
-        first: dict[tuple[str, ...], int] = {}
+        first: dict[tuple[str | tuple[Part, ...], ...], int] = {}
         for entry in entries:
-            texts = tuple(r.text for r in entry.message.tool_results)
+            said = tuple(r.content for r in entry.message.tool_results)
+            size = max(len(r.text) for r in entry.message.tool_results)
             if entry.seq < turn.new_from:
-                first.setdefault(texts, entry.seq)
+                first.setdefault(said, entry.seq)
                 continue
-            if self.deduplicate and texts in first and max(map(len, texts)) > elide.SMALL:
-                draft = self._point_back(draft, entry, first[texts])
+            if self.deduplicate and said in first and size > elide.SMALL:
+                draft = self._point_back(draft, entry, first[said])
                 continue
-            first[texts] = entry.seq
+            first[said] = entry.seq
             if self.collapse:
                 draft = self._collapse(draft, entry)
         return draft
@@ -81,7 +82,7 @@ class ToolResults(Policy):
         )
 
     def _collapse(self, draft: Draft, entry: Entry) -> Draft:
-        message = elide.with_results(entry.message, lambda result: elide.collapse(result.text))
+        message = elide.with_results(entry.message, elide.collapsed)
         if message == entry.message:
             return draft
         return self._put(draft, entry, message, "runs of equal lines are shown once")
