@@ -7,13 +7,15 @@ EXTRAS := local,structured,stemming,records,chroma,static,minilm,documents,opena
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help install demo test test-slow lint format bench docs clean
+.PHONY: help install demo test test-slow test-adapters lint format bench docs site clean
 
 help:
 	@echo "make demo       replay a real agent conversation under a tight window, then ask the local model"
 	@echo "make test       the whole quick test tier"
 	@echo "make test-slow  the long campaigns (kills, big tables of cases)"
+	@echo "make test-adapters  frameworks that clash with others, each in an environment of its own"
 	@echo "make lint       ruff, mypy, pyright, import-linter, generated docs"
+	@echo "make site       the documentation as a site, in site/"
 	@echo "make bench      the benchmarks of docs/benchmarks.md"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -37,6 +39,9 @@ test: install
 test-slow: install
 	@$(BIN)/python -m pytest -m slow
 
+test-adapters: install
+	@$(BIN)/python tests/adapters/apart/run.py
+
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -50,6 +55,9 @@ format: install
 docs: install
 	@$(BIN)/python docs/generate.py
 
+site: install
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
 bench:
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet -c constraints.txt -e . \
@@ -57,4 +65,4 @@ bench:
 	@.venv-bench/bin/python docs/bench/turn.py --million
 
 clean:
-	rm -rf $(VENV) .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-adapters site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

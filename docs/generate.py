@@ -18,6 +18,8 @@ import runpy
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import groupby
@@ -248,6 +250,81 @@ def errors() -> str:
     return "```text\n" + doc[doc.index("ContextKitError\n") :] + "\n```"
 
 
+def reference() -> str:
+    """The public names of `contextkit`: signatures and docstrings, grouped by module."""
+    import contextkit
+
+    named = [(name, getattr(contextkit, name)) for name in contextkit.__all__]
+    known = [(name, value) for name, value in named if hasattr(value, "__module__")]
+    known.sort(key=lambda pair: (pair[1].__module__, pair[0]))
+    out: list[str] = []
+    for module, values in groupby(known, key=lambda pair: pair[1].__module__):
+        out += [f"## `{module}`", _module_line(ROOT / Path(*module.split(".")).with_suffix(".py"))]
+        out += [_entry(name, value) for name, value in values]
+    return "\n\n".join(out)
+
+
+class _Bare(str):
+    """An annotation as it was written: `inspect` shows strings by their `repr`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _entry(name: str, value: Any) -> str:
+    """One public name: a class with its fields, methods and properties, or a function."""
+    if not inspect.isclass(value):
+        return f"### `{name}`\n\n`{name}{_signature(value)}`\n\n{_prose(value)}"
+    out = [f"### `{name}`", _prose(value)]
+    if is_dataclass(value):
+        said = _attribute_docstrings(value)
+        shown = [field for field in fields(value) if not field.name.startswith("_")]
+        out += [_item(f"{field.name}: {field.type}", said.get(field.name, "")) for field in shown]
+    for member, held in vars(value).items():
+        inner = held.__func__ if isinstance(held, classmethod | staticmethod) else held
+        if member.startswith("_") or not inspect.getdoc(inner):
+            continue
+        if inspect.isfunction(inner):
+            out.append(_item(f"{member}{_signature(inner)}", _prose(inner)))
+        elif isinstance(inner, property | cached_property):
+            out.append(_item(member, _prose(inner)))
+    return "\n\n".join(part for part in out if part)
+
+
+def _item(what: str, said: str) -> str:
+    """A list item; what is said in several paragraphs stays inside it."""
+    return f"- `{what}`" + (": " + said.replace("\n", "\n    ") if said else "")
+
+
+def _signature(function: Any) -> str:
+    """Parameters and result as they are written, without `self`."""
+    given = inspect.signature(function)
+    kept = [
+        parameter.replace(annotation=_annotation(parameter.annotation))
+        for name, parameter in given.parameters.items()
+        if name not in ("self", "cls")
+    ]
+    returned = _annotation(given.return_annotation)
+    return str(given.replace(parameters=kept, return_annotation=returned))
+
+
+def _annotation(written: Any) -> Any:
+    return _Bare(written) if isinstance(written, str) else written
+
+
+def _prose(value: Any) -> str:
+    """A docstring as Markdown: its paragraphs on one line each, indented code fenced."""
+    out: list[str] = []
+    for block in (inspect.getdoc(value) or "").split("\n\n"):
+        if block.startswith("    "):
+            out.append(f"```text\n{textwrap.dedent(block)}\n```")
+        else:
+            out.append(" ".join(block.split()))
+    return "\n\n".join(out)
+
+
 def modules() -> str:
     """One line a module: the first sentence of its docstring."""
     out: list[str] = []
@@ -315,6 +392,7 @@ MAKERS: dict[str, Callable[[], str]] = {
         cli,
         providers,
         errors,
+        reference,
         modules,
         law_tests,
         ledger,

@@ -1,0 +1,107 @@
+"""The tables of docs/conformance.md: peers and shipped policy stacks held against the same conversations.
+
+    python docs/bench/conformance.py peers --cases 400
+    python docs/bench/conformance.py stacks --cases 10000 --out stacks.json
+
+`stacks` judges every call of every transcript; budgets and forms take turns, a hundred transcripts each. It
+goes on where its file ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from contextkit.testing import Form, conform
+from contextkit.testing.conformance import Report
+from contextkit.testing.managed import managed
+from contextkit.testing.peers import as_subject, is_installed, peers
+
+SHOWN = ("valid", "request", "budget", "system")
+CHUNK = 100
+BUDGETS = (300, 500, 1000)
+FORMS: tuple[Form, ...] = ("openai", "anthropic")
+AGENT = {"policies": ["tool_results", "sliding_window", "cacheable_prefix"]}
+
+
+def row(name: str, report: Report) -> str:
+    """One row of the table: broken shares, how much of the prefix is repeated."""
+    cells = [f"{report.rate(law)[0]:.1%}" if report.broken[law] else "0" for law in SHOWN]
+    cells += [f"{report.moved_share:.0%}", f"{report.reused_share:.0%}"]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def show_peers(n_cases: int, budget_tokens: int) -> None:
+    """The peers that are installed, then contextkit's default policies."""
+    print(
+        "| subject | version | invalid | request lost | over budget | system lost | moved | reused |"
+    )
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for peer in peers():
+        if not is_installed(peer):
+            print(f"| {peer.about} | {peer.package} | not installed | | | | | |", flush=True)
+            continue
+        subject = as_subject(peer)
+        report = conform(subject, n_cases=n_cases, budget_tokens=budget_tokens)
+        print(row(f"{peer.about} | {subject.version}", report), flush=True)
+        others = {law: n for law, n in report.broken.items() if law not in SHOWN}
+        if others:
+            print(f"also {subject.name}: {others}, {report.examples}", file=sys.stderr)
+    own = managed(AGENT)
+    report = conform(own, n_cases=n_cases, budget_tokens=budget_tokens)
+    print(row(f"`{', '.join(AGENT['policies'])}` | contextkit {own.version}", report))
+    print(f"tight: {report.n_tight} of {report.n_calls}", file=sys.stderr)
+
+
+def run_stacks(n_cases: int, out: Path) -> None:
+    """Every shipped stack on the same transcripts, chunk by chunk; counts are added up in a file."""
+    from tests.laws.stacks import STACKS
+
+    done: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {"cases": 0}
+    found = {name: Counter(counts) for name, counts in done.get("stacks", {}).items()}
+    for first in range(done["cases"], n_cases, CHUNK):
+        chunk = first // CHUNK
+        form, budget = FORMS[chunk % 2], BUDGETS[chunk % 3]
+        for stack in STACKS:
+            rows = {"policies": [dict(row) for row in stack.policies], "embedder": stack.embedder}
+            report = conform(
+                managed(rows, form=form, name=stack.name), n_cases=min(CHUNK, n_cases - first),
+                budget_tokens=budget, first=first, form=form, every_call=True, again=False,
+            )  # fmt: skip
+            counts = found.setdefault(stack.name, Counter())
+            counts.update(transcripts=report.n_cases, calls=report.n_calls, tight=report.n_tight)
+            counts.update(report.broken)
+            wrong = {law: text for law, text in report.examples.items() if law != "answers"}
+            if wrong:
+                print(f"{stack.name} {form} {budget}: {wrong}", flush=True)
+        stacks = {name: dict(counts) for name, counts in found.items()}
+        out.write_text(json.dumps({"cases": first + CHUNK, "stacks": stacks}, indent=1))
+        print(f"{first + CHUNK:,} transcripts x {len(STACKS)} stacks", flush=True)
+
+
+def main() -> None:
+    """Read the arguments and run one of the two."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("peers", "stacks"))
+    parser.add_argument("--cases", type=int, default=400)
+    parser.add_argument("--budget", type=int, default=300)
+    parser.add_argument("--out", type=Path, default=Path("stacks.json"))
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    if options.what == "peers":
+        show_peers(options.cases, options.budget)
+    else:
+        run_stacks(options.cases, options.out)
+
+
+if __name__ == "__main__":
+    main()
