@@ -23,6 +23,8 @@ from contextkit.tools import Tool
 UPPER_DEVIATIONS = 2.6
 """0.5 % of a Gaussian lies above; real errors have longer tails, 1 % is what is promised."""
 ANTHROPIC_TOOL_TOKENS, ANTHROPIC_TOOL_UPPER = 346, 530
+OPENING_UPPER = 12
+"""A user text is put first where a conversation does not begin with a user's (dialects/anthropic)."""
 """Anthropic's own system prompt for tool use: 346 for Claude 4, up to 530 for some of Claude 3."""
 REPLY_TOKENS = 3
 
@@ -68,12 +70,14 @@ class EstimatingCounter:
         return _measure(message_material(message, self._dialect, self._image_price))
 
     def measure_frame(self, tools: Sequence[Tool]) -> Measure:
-        """Tool schemas as JSON, with Anthropic's own prompt for tool use where it applies."""
+        """Tool schemas as JSON, with what Anthropic's form may add: a first user text, a prompt for tools."""
         material = json_material(tools)
         if self._dialect == "openai-chat":
             material.known += REPLY_TOKENS
-        elif tools:
-            material.add_known(ANTHROPIC_TOOL_TOKENS, ANTHROPIC_TOOL_UPPER)
+        else:
+            material.add_known(0, OPENING_UPPER)
+            if tools:
+                material.add_known(ANTHROPIC_TOOL_TOKENS, ANTHROPIC_TOOL_UPPER)
         return _measure(material)
 
     def tokens(self, measure: Measure) -> int:

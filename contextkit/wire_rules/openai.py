@@ -54,7 +54,10 @@ def problems(request: Mapping[str, Any]) -> list[str]:
 def _message(
     check: Findings, message: Mapping[str, Any], role: str, where: str, calls: dict[str, str]
 ) -> None:
-    check.fields(message, "role content", _ALLOWED[role], where)
+    needed, allowed = "role content", _ALLOWED[role]
+    if message.get("tool_calls"):  # a reply that only calls tools may leave its content out
+        needed, allowed = "role", f"content {allowed}"
+    check.fields(message, needed, allowed, where)
     content = message.get("content")
     if role == "assistant":
         said = content or message.get("refusal") or message.get("audio")

@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 from hypothesis import given
@@ -254,20 +253,13 @@ def test_reasoning_counts_where_it_is_sent() -> None:
 def test_tools_and_calls_cost() -> None:
     counter = EstimatingCounter("anthropic", "anthropic")
     tool = Tool("get_weather", "Weather of a city.", {"type": "object", "properties": {}})
-    assert counter.measure_frame(()) == counter.zero
+    bare = counter.measure_frame(())  # a user text may have to stand first
+    assert (counter.tokens(bare), counter.upper(bare)) == (0, 12)
     frame = counter.measure_frame([tool])
     assert 346 < counter.tokens(frame) < counter.upper(frame)
     call = Message("assistant", (ToolCallPart("1", "get_weather", '{"city": "Oslo"}'),))
     result = Message("user", (ToolResultPart("1", "rain"),))
     assert counter.tokens(counter.measure(call)) > counter.tokens(counter.measure(result)) > 0
-
-
-def test_a_megabyte_is_measured_in_a_moment() -> None:
-    text = "\n".join(samples().values())
-    text *= 1_000_000 // len(text)
-    started = time.perf_counter()
-    text_features(text)
-    assert time.perf_counter() - started < 1.0  # about 40 ms on an idle machine
 
 
 def test_priors_of_every_family() -> None:

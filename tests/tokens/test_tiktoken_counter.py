@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -98,10 +97,8 @@ def test_long_texts_count_as_a_whole(encoding: str, seed: int) -> None:
 @pytest.mark.parametrize("unit", [" ", "a", "=", "Zm9v", "汉", "\n ", "1"])
 def test_a_megabyte_without_a_place_to_cut(encoding: str, unit: str) -> None:
     text = unit * (1_000_000 // len(unit)) + "x"
-    started = time.perf_counter()
     counter = COUNTERS[encoding]
     tokens, upper = counter.measure(text_message("tool", text))
-    assert time.perf_counter() - started < 5
     assert 0 < tokens <= upper <= tokens + 2 * (len(text) // 32_768 + 1)
     short = unit * (60_000 // len(unit))
     assert abs(counter.count(short) - reference(encoding, short)) <= 2
@@ -114,15 +111,6 @@ def test_reasoning_is_not_sent_and_every_tool_result_is_a_message() -> None:
     one = counter.measure(Message("tool", (ToolResultPart("a", "ok"),)))
     two = counter.measure(Message("tool", (ToolResultPart("a", "ok"), ToolResultPart("b", "ok"))))
     assert two == add(one, one)
-
-
-def test_typical_message_takes_microseconds() -> None:
-    counter = TiktokenCounter()
-    prompts = [text_message("user", f"{i} " + samples()["prose"][:450]) for i in range(300)]
-    started = time.perf_counter()
-    for message in prompts:
-        counter.measure(message)
-    assert (time.perf_counter() - started) / len(prompts) < 1e-3  # about 45 µs on an idle machine
 
 
 def test_memo_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
