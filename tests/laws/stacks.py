@@ -133,6 +133,7 @@ STACKS: tuple[Stack, ...] = (
     _stack("squeeze-edge", SQUEEZE, EDGE),
     _stack("squeeze-words-eager-edge", {**SQUEEZE, "method": "words", "target_tokens": 16}, EAGER, EDGE,
            NOTE, CACHE),
+    _stack("compact-window-cache", {"kind": "compact_on_request", "tool": "look_up"}, WINDOW, CACHE),
     _stack("cascade-window-cache", CASCADE, WINDOW, CACHE),
     _stack("cascade-beside-window", {"kind": "cascade"}, WINDOW),
     _stack("cascade-model-edge", {**DEEP, "method": "model"}, EDGE),
