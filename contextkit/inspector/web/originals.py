@@ -92,7 +92,7 @@ def _span(reading: Reading, handle: str) -> tuple[int, int]:
     if span is None or span[1] > n_entries:
         raise UnknownHandle(
             f"{handle[:80]!r} names nothing that is kept in thread {reading.record.name!r}; handles "
-            f"look like m17, m3-17 or d1.0, and this thread has {n_entries:,} messages"
+            f"look like m17, m3-17, s1.3-17 or d1.0, and this thread has {n_entries:,} messages"
         )
     return span
 
