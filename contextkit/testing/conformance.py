@@ -97,11 +97,13 @@ class Report:
         ]
         for law, meaning in LAWS.items():
             share, low, high = self.rate(law)
-            told = f"{share:6.1%} ({low:.1%} to {high:.1%})" if self.broken[law] else "  holds"
-            lines.append(f"  {law:<14}{told:<26}{meaning}")
+            told = (
+                f"broken in {share:.1%} ({low:.1%} to {high:.1%})" if self.broken[law] else "holds"
+            )
+            lines.append(f"  {law:<14}  {told:<36}{meaning}")
             lines += [f"    {text}" for text in self.examples.get(law, ())]
         lines.append(
-            f"  prefix        moves in {self.moved_share:.1%} of later calls; {self.reused_share:.1%} of "
+            f"  prefix          moves in {self.moved_share:.1%} of later calls; {self.reused_share:.1%} of "
             "their tokens repeat the call before"
         )
         return "\n".join(lines)
