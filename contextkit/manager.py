@@ -97,7 +97,9 @@ class ContextManager:
         self.counter = self.backend.counter
         capabilities = self.backend.capabilities
         self.window, self.reply_reserve = self.budget.resolve(capabilities.context_window)
-        self.rule = _rule(capabilities.provider, capabilities.model, config.cache_rules)
+        self.rule: pricing.CacheRule | None = _rule(
+            capabilities.provider, capabilities.model, config.cache_rules
+        )
         self._stated_rule, self._calibration_key = (
             self.rule,
             f"cache/{capabilities.provider}/{capabilities.model}",

@@ -384,7 +384,7 @@ class Thread:
             number = log.store.commit(self.record_, entries=entries, view=stored, turn=turn)
             return view, replace(account, turn=number)
 
-        _, (log.view, account) = log.write(messages, measures, store)
+        _, (log.view, account) = log.write(messages, measures, store, new)
         return account
 
     def _learn(self, plan: Plan, reply: Reply) -> None:

@@ -53,24 +53,39 @@ class ThreadLog:
             log = TurnLog(self.reader, (), head.n_entries)
             self.view = views.load(stored.version, body, log, self.counter)
 
-    def chained(self, messages: Sequence[Message], measures: Sequence[Measure]) -> list[Entry]:
-        """The entries that messages become behind the newest one. Raises `InvalidMessage`."""
-        return chain_entries(self.reader.newest, messages, measures, self.counter.zero)
+    def chained(
+        self,
+        messages: Sequence[Message],
+        measures: Sequence[Measure],
+        known: Sequence[Entry] = (),
+    ) -> list[Entry]:
+        """The entries that messages become behind the newest one. Raises `InvalidMessage`.
+
+        `known` are the entries that the first of them were when the log ended at `known[0].seq`.
+        """
+        if not known or known[0].seq != self.n_entries:
+            return chain_entries(self.reader.newest, messages, measures, self.counter.zero)
+        n, zero = len(known), self.counter.zero
+        return [*known, *chain_entries(known[-1], messages[n:], measures[n:], zero)]
 
     def write(
         self,
         messages: Sequence[Message],
         measures: Sequence[Measure],
         store: Callable[[list[Entry]], T],
+        known: Sequence[Entry] = (),
     ) -> tuple[list[Entry], T]:
-        """Chain, store and remember; where another writer came first, again behind it."""
+        """Chain, store and remember; where another writer came first, again behind it.
+
+        `known`: as `chained` takes it.
+        """
         for _ in range(RETRIES):
             try:
-                entries = self.chained(messages, measures)
+                entries = self.chained(messages, measures, known)
             except InvalidMessage:  # unless what it answers was appended elsewhere meanwhile
-                known = self.n_entries
+                n_seen = self.n_entries
                 self.refresh()
-                if self.n_entries == known:
+                if self.n_entries == n_seen:
                     raise
                 continue
             try:

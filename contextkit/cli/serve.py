@@ -62,6 +62,7 @@ def run_serve(config: Path | None, options: Options) -> None:
         name = f"[{host}]" if ":" in host else host
         behind = settings.upstream or f"the {manager.backend.kind} backend"
         aside().print(f"contextkit serves http://{name}:{port}/v1 in front of {behind}")
+        running.collect_seldom()
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
 

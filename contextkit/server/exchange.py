@@ -28,6 +28,8 @@ class Exchange:
     asker: Asker
     body: bytes
     out: Outlet
+    afterwards: Callable[[], Awaitable[None]] | None = None
+    """What is left to do once the client has its answer."""
 
     @property
     def path(self) -> str:

@@ -58,7 +58,7 @@ class OwnAnswers:
             await self._streamed(exchange, started, call)
             return
         reply = await bridge.call(self._backend.complete, call)
-        await self._workers.finish(started, lambda: reply)
+        await self._workers.finish(exchange, started, lambda: reply)
         answer = self._head("chat.completion") | {
             "choices": [
                 {
@@ -109,7 +109,7 @@ class OwnAnswers:
         if reply is None:
             raise BackendUnavailable("the backend's stream ended before its reply was whole")
         whole = reply
-        await self._workers.finish(started, lambda: whole)
+        await self._workers.finish(exchange, started, lambda: whole)
         for delta in _call_deltas(reply):
             await out.write(_event(head, delta))
         await out.write(_event(head, {}, _finish(reply)))

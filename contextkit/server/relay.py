@@ -61,8 +61,11 @@ class Workers:
             _log.warning("the provider's refusal is handed on: %s", error)
             return None
 
-    async def finish(self, started: Started, read: Callable[[], Reply]) -> None:
-        """The turn stored; what of it can't be is said in the log."""
+    async def finish(self, exchange: Exchange, started: Started, read: Callable[[], Reply]) -> None:
+        """The turn stored; what of it can't be is said in the log.
+
+        Its body is remembered afterwards: nobody counts on that.
+        """
         if started.begun is None:
             return
         since = time.perf_counter()
@@ -71,6 +74,10 @@ class Workers:
             self._metrics.lost()
             return
         self._metrics.recorded(time.perf_counter() - since, ledger.usage)
+        exchange.afterwards = partial(self._remember, started)
+
+    async def _remember(self, started: Started) -> None:
+        await self._run(partial(self._turns.remember, started))
         self._metrics.remembered.set(self._turns.bodies.held_bytes)
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -126,7 +133,9 @@ class Relay:
             await self._streamed(exchange, started, response)
         else:
             content = await _content(response)
-            await self._workers.finish(started, partial(_reply, started.endpoint, content))
+            await self._workers.finish(
+                exchange, started, partial(_reply, started.endpoint, content)
+            )
             await exchange.out.whole(response.status_code, headers_back(response), content)
 
     async def _streamed(
@@ -142,18 +151,22 @@ class Relay:
                 await out.write(reader.feed(data))
                 if reader.is_complete and not recorded:
                     recorded = True
-                    await self._workers.finish(started, partial(collected_reply, reader.collector))
+                    await self._recorded(exchange, started, reader)
                     await out.write(reader.flush())
         except httpx.HTTPError as error:
             cut = True
             _log.warning("the upstream broke off a stream: %s", error or type(error).__name__)
         if reader.collector.finished and not recorded:
-            await self._workers.finish(started, partial(collected_reply, reader.collector))
+            await self._recorded(exchange, started, reader)
         rest = reader.flush()
         if cut:
             await out.write(rest)
             raise ClientGone("the stream is broken off as the upstream broke it off")
         await out.end(rest)
+
+    async def _recorded(self, exchange: Exchange, started: Started, reader: EventReader) -> None:
+        read = partial(collected_reply, reader.collector)
+        await self._workers.finish(exchange, started, read)
 
 
 async def _handed_on(exchange: Exchange, response: httpx.Response) -> None:

@@ -150,16 +150,17 @@ class Turns:
         return replace(started, begun=begun, sent=_sent(started.history, begun))
 
     def finish(self, started: Started, read: Callable[[], Reply]) -> Ledger | None:
-        """Record the turn, and remember the body that began it; None where it was not recorded."""
+        """Record the turn; None where it was not recorded."""
         if started.begun is None:
             return None
         tenant = started.begun.thread.tenant
-        ledger = self._conversations(tenant).finish(started.begun, read)
-        if ledger is not None and started.history is not None:
-            known = _known(started.history)
-            if known is not None:
-                self.bodies.add(started.place, known)
-        return ledger
+        return self._conversations(tenant).finish(started.begun, read)
+
+    def remember(self, started: Started) -> None:
+        """Keep the body of a recorded request, so that of the next one only what is new is read."""
+        known = _known(started.history) if started.history is not None else None
+        if known is not None:
+            self.bodies.add(started.place, known)
 
     def _conversations(self, tenant: str) -> Conversations:
         with self._lock:

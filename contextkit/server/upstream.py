@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import httpx
@@ -51,12 +53,14 @@ class Upstream:
             settings.read_timeout_s, connect=settings.connect_timeout_s, pool=None
         )
         self._timeout = timeout.as_dict()
-        self._client = httpx.AsyncClient(
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=512)
+        # Without httpx's client in front of it: nothing here is redirected or keeps cookies.
+        self._transport = httpx.AsyncHTTPTransport(
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=512),
+            proxy=proxy_for(self._base),
         )
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
 
     @asynccontextmanager
     async def answer(self, outgoing: Outgoing) -> AsyncGenerator[httpx.Response]:
@@ -91,7 +95,7 @@ class Upstream:
             )
             since = time.monotonic()
             try:
-                return await self._client.send(request, stream=True)
+                return await self._transport.handle_async_request(request)
             except httpx.TimeoutException as error:
                 raise Refusal(504, f"the upstream gave no answer: {_told(error)}") from None
             except httpx.HTTPError as error:
@@ -99,6 +103,14 @@ class Upstream:
                     told = _told(error)
                     raise Refusal(502, f"the upstream could not be asked: {told}") from None
         raise Refusal(502, "the upstream closed several kept connections one after another")
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for an address (`HTTPS_PROXY`, `NO_PROXY`)."""
+    parts = urlsplit(url)
+    named = getproxies()
+    found = named.get(parts.scheme) or named.get("all")
+    return found if found and not proxy_bypass(parts.netloc) else None
 
 
 def _told(error: Exception) -> str:

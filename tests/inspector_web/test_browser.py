@@ -189,6 +189,7 @@ def test_hostile_strings_are_text(page: Any, address: str) -> None:
     assert page.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_narrow_pages_do_not_scroll_sideways(page: Any, address: str, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
@@ -234,6 +235,7 @@ def long() -> Iterator[contextkit.ContextManager]:
         yield manager
 
 
+@pytest.mark.slow
 def test_a_long_thread_is_shown_in_windows(page: Any, long: contextkit.ContextManager) -> None:
     with running(long) as address:
         visit(page, address, "long")
@@ -259,6 +261,7 @@ def test_a_long_thread_is_shown_in_windows(page: Any, long: contextkit.ContextMa
         page.goto("about:blank")
 
 
+@pytest.mark.slow
 def test_a_server_that_went_away_is_shown(browser: Any) -> None:
     page = browser.new_page()
     with manager_of("memory") as manager:

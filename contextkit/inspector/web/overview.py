@@ -53,7 +53,7 @@ class Summary:
 
     def _read_page(self, reading: Reading) -> bool:
         start = self.n_read + 1
-        found = reading.ledgers(start, start + PAGE)
+        found = reading.ledgers(start, start + PAGE, with_decisions=False)
         times = [turn.closed_at for turn, _ in found]
         between = gaps([self._closed_at, *times])[1:] if self._closed_at else gaps(times)
         ledgers = [ledger for _, ledger in found]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from contextkit.errors import ContextKitError
@@ -37,9 +37,14 @@ class Reading:
     def store(self) -> HistoryStore:
         return self.manager.history
 
-    def ledgers(self, start: int, stop: int) -> list[tuple[StoredTurn, Ledger]]:
+    def ledgers(
+        self, start: int, stop: int, *, with_decisions: bool = True
+    ) -> list[tuple[StoredTurn, Ledger]]:
         """The turns `start <= number < stop` that are there, with their ledgers."""
-        return [(turn, read_ledger(turn)) for turn in self.store.turns(self.record, start, stop)]
+        return [
+            (turn, read_ledger(turn, with_decisions=with_decisions))
+            for turn in self.store.turns(self.record, start, stop)
+        ]
 
     def ledger(self, number: int) -> tuple[StoredTurn, Ledger]:
         """One turn. Raises `NotFound` naming how many there are."""
@@ -79,9 +84,13 @@ class Reading:
         }
 
 
-def read_ledger(turn: StoredTurn) -> Ledger:
+def read_ledger(turn: StoredTurn, *, with_decisions: bool = True) -> Ledger:
     """The ledger of a stored turn, with the number that the store gave it."""
-    return replace(Ledger.from_dict(json.loads(turn.body)), turn=turn.number)
+    value = json.loads(turn.body)
+    value["turn"] = turn.number
+    if not with_decisions:
+        value["decisions"] = ()
+    return Ledger.from_dict(value)
 
 
 def find_thread(manager: ContextManager, tenant: str, name: str) -> Reading:

@@ -144,6 +144,9 @@ function wire() {
   search.start();
 }
 
+/** Once what was drawn so far is on the screen: what comes later must not hold it up. */
+const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+
 async function begin() {
   wire();
   try {
@@ -157,6 +160,7 @@ async function begin() {
       detail.draw(first.selected, actions, isSelected(page.selected));
     }
     listen(thread, byId("live"), arrived);
+    await painted();
     if (newest()) await overview();
   } catch (error) {
     fill(byId("detail"), el("p", { class: "callout bad", role: "alert" }, error.message));
