@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from contextkit.compression.fill import joined
+from contextkit.compression.joining import joined
 from contextkit.compression.scoring import Scorer
 from contextkit.compression.spans import Word
 from contextkit.compression.telling import levelled
@@ -36,18 +36,18 @@ def cut_out(text: str, units: Sequence[Word], members: Sequence[int]) -> tuple[s
     placed: list[Word] = []
     at = 0
     for index in members:
-        piece = text[units[index].start : units[index].stop]
-        placed.append(Word(at, at + len(piece), units[index].protected))
-        pieces.append(piece)
-        at += len(piece)
+        start, stop, kept = units[index]
+        pieces.append(text[start:stop])
+        placed.append(Word(at, at + stop - start, kept))
+        at += stop - start
     return "".join(pieces), placed
 
 
 def per_word(text: str, units: Sequence[Word], bits: Sequence[float]) -> list[float]:
     """Bits a word, so that a long name is not kept for its length."""
     return [
-        bit / max(1, len(text[unit.start : unit.stop].split()))
-        for unit, bit in zip(units, bits, strict=True)
+        bit / (len(text[start:stop].split()) or 1)
+        for (start, stop, _), bit in zip(units, bits, strict=True)
     ]
 
 
@@ -72,7 +72,8 @@ def iterate(
         asked = stack.enter_context(scorer.open()) if question else None
         if asked is not None:
             asked.read(question + "\n")
-        for run in segments(members, costs, size):
+        runs = segments(members, costs, size)
+        for number, run in enumerate(runs, 1):
             own, placed = cut_out(text, units, run)
             bits = per_word(own, placed, plain.score(own, placed))
             if asked is not None:
@@ -82,6 +83,8 @@ def iterate(
             level = levelled(bits, [0] * len(run), rates)
             for index, score in zip(run, level, strict=True):
                 found[index] = score
+            if number == len(runs):
+                break
             kept = [w for w, score in zip(placed, level, strict=True) if w.protected or score > 0]
             survivors = joined(own, kept)
             for reading in (plain, asked):

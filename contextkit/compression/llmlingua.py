@@ -36,7 +36,11 @@ DOCUMENTS, SENTENCES = 2.0, 1.4
 
 @dataclass(frozen=True, slots=True)
 class LLMLingua:
-    """Words that a model did not expect stay. `pin_first` and `pin_last` sentences leave last."""
+    """Words that a model did not expect stay. `pin_first` and `pin_last` sentences leave last.
+
+    `coarse` scores documents and sentences, `scorer` the words of those that stay; None: one for both, as
+    in the paper. `SurprisalScorer()` there saves a model the reading of all that leaves as a whole.
+    """
 
     kind: ClassVar[str] = "llmlingua"
 
@@ -44,6 +48,7 @@ class LLMLingua:
     on_protected: OnProtected = "error"
     pin_first: int = 0
     pin_last: int = 0
+    coarse: Scorer | None = None
 
     def compress(
         self,
@@ -73,7 +78,7 @@ class LLMLingua:
     ) -> list[bool]:
         """The budget controller: documents, then sentences, by their mean bits a word."""
         documents = parts(document_bounds(text), units, costs)
-        bits = score_parts(text, units, documents, self.scorer)
+        bits = score_parts(text, units, documents, self.coarse or self.scorer)
         worth = _pinned(_means(documents, bits), self.pin_first > 0, self.pin_last > 0)
         chosen = choose(documents, worth, DOCUMENTS * target, inf)
         inside = stay(documents, chosen, len(units))

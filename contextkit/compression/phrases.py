@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from contextkit.compression.spans import Word
 
+_FIRST = re.compile(r"[^\W_]")
 _INSIDE = frozenset(("of", "de", "van", "von", "&"))
 _ENDS = frozenset(',;:)"”.!?]')
 MOST_WORDS = 8
@@ -14,18 +16,21 @@ MOST_WORDS = 8
 
 def phrases(text: str, units: Sequence[Word]) -> list[Word]:
     """The units with each name in one; together they still tile the text."""
-    pieces = [text[unit.start : unit.stop].strip() for unit in units]
-    named = [any(c.isupper() or c.isdigit() for c in _first(piece)) for piece in pieces]
+    pieces = [text[start:stop].strip() for start, stop, _ in units]
+    naming = {piece: _names(piece) for piece in {*pieces}}
+    named = [naming[piece] for piece in pieces]
     found: list[Word] = []
-    at = 0
-    while at < len(units):
-        end = _end(pieces, named, at) if named[at] else at + 1
-        if end - at > MOST_WORDS:
-            end = at + 1
-        kept = any(unit.protected for unit in units[at:end])
-        found.append(Word(units[at].start, units[end - 1].stop, kept))
-        at = end
-    return found
+    done = 0
+    for at in [index for index, is_name in enumerate(named) if is_name]:
+        if at < done:
+            continue
+        end = _end(pieces, named, at)
+        if 1 < end - at <= MOST_WORDS:
+            kept = any(unit.protected for unit in units[at:end])
+            found += units[done:at]
+            found.append(Word(units[at].start, units[end - 1].stop, kept))
+            done = end
+    return [*found, *units[done:]]
 
 
 def _end(pieces: Sequence[str], named: Sequence[bool], at: int) -> int:
@@ -41,6 +46,7 @@ def _end(pieces: Sequence[str], named: Sequence[bool], at: int) -> int:
     return end
 
 
-def _first(piece: str) -> str:
-    """The first letter or digit."""
-    return next((c for c in piece if c.isalnum()), "")
+def _names(piece: str) -> bool:
+    """Whether the first letter or digit is a capital or a digit."""
+    first = _FIRST.search(piece)
+    return first is not None and (first.group().isupper() or first.group().isdigit())

@@ -6,20 +6,22 @@ process. A `Reading` is a text that grows; a word is scored behind it and only t
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log2
 from types import TracebackType
 from typing import ClassVar, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from contextkit.compression.spans import Word, words
-from contextkit.compression.vocabulary import FUNCTION, bits, spoken, stem
+from contextkit.compression.spans import Word
+from contextkit.compression.vocabulary import entry, stem_of
 
 CACHE_SHARE = 0.4
 """How far a word is expected to be one of those read before, the rest by its frequency in general."""
+UNREAD = -log2(1 - CACHE_SHARE)
+"""Bits that a word says more for not being one of those read before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +103,22 @@ class TableReading:
 
     def score(self, text: str, units: Sequence[Word]) -> list[float]:
         """Bits of each unit; a unit of several words says what its words say together."""
-        return [
-            sum(self._bits(word) for word in text[unit.start : unit.stop].split()) for unit in units
-        ]
-
-    def _bits(self, word: str) -> float:
-        low = spoken(word)
-        if not low:
-            return 0.0
-        share = CACHE_SHARE if self._n and low not in FUNCTION else 0.0
-        known = self._counts[stem(low)] / self._n if share else 0.0
-        return -math.log2(share * known + (1 - share) * 2.0 ** -bits(low))
+        n, counts = self._n, self._counts
+        found: list[float] = []
+        for start, stop, _ in units:
+            bits = 0.0
+            for word in text[start:stop].split():
+                root, likelihood, alone = entry(word)
+                if n and root in counts:
+                    bits -= log2(CACHE_SHARE * counts[root] / n + (1 - CACHE_SHARE) * likelihood)
+                else:
+                    bits += alone + UNREAD if n and root else alone
+            found.append(bits)
+        return found
 
     def read(self, text: str) -> None:
         """Counts the words of the text."""
-        found = [stem(spoken(text[unit.start : unit.stop])) for unit in words(text)]
+        found = [stem_of(word) for word in text.split()]
         self._counts.update(found)
         self._n += len(found)
 

@@ -7,7 +7,10 @@ whole or not at all, so no output holds half of one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"
 _UNIT = (
@@ -50,12 +53,10 @@ _PROTECTED = re.compile(
         for kind, pattern in _KINDS.items()
     )
 )
-_TOKEN = re.compile(r"\S+")
-# Most words are plain letters and need no further look, unless they are one of these.
-_SPOKEN = re.compile(
-    "|".join([*(_KINDS[kind] for kind in ("negation", "modality", "comparative")), _MONTH]),
-    re.IGNORECASE,
-)
+# What a span may need to see behind its own token: a number's unit, a date's year, the end of a quote.
+_OPEN = re.compile(rf"\d|[\"“`]|\b{_MONTH}$", re.IGNORECASE)
+# No span begins elsewhere: every pattern starts at a word's edge, with a digit, one of these, or a URL.
+_BEGIN = re.compile(r"\b\w|\d|[~./$€£¥#+\-\"“`]|(?i:[hfw](?=[a-z]{1,4}://))")
 _WORD = re.compile(r"\S+\s*|\s+")
 _END = re.compile(r"(?:[.!?…]+[\"'”’)\]]*|[。！？]+)(?:\s+|$)|\n+")
 _ABBREVIATION = re.compile(
@@ -64,8 +65,7 @@ _ABBREVIATION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of a text that has to stay as it is, and what it is."""
 
     start: int
@@ -73,8 +73,7 @@ class Span:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A stretch that is kept or dropped whole, with the blanks behind it; words tile their text."""
 
     start: int
@@ -84,58 +83,79 @@ class Word:
 
 def protected(text: str) -> list[Span]:
     """Every protected span of a text, in order, none overlapping another."""
+    pieces = _WORD.findall(text)
+    return _spans(text, pieces, [0, *accumulate(map(len, pieces))])
+
+
+def words(text: str) -> list[Word]:
+    """The text in words; one that meets a protected span is protected, a span's words are one."""
+    pieces = _WORD.findall(text)
+    edges = [0, *accumulate(map(len, pieces))]
+    found: list[Word] = []
+    done = 0
+    for first, last in _held(_spans(text, pieces, edges), edges):
+        found += map(Word, edges[done:first], edges[done + 1 : first + 1], [False] * (first - done))
+        found.append(Word(edges[first], edges[last + 1], True))
+        done = last + 1
+    found += map(Word, edges[done:-1], edges[done + 1 :], [False] * (len(pieces) - done))
+    return found
+
+
+def _held(spans: list[Span], edges: list[int]) -> list[tuple[int, int]]:
+    """First and last piece of every run that protected spans hold together."""
+    found: list[tuple[int, int]] = []
+    for start, stop, _ in spans:
+        first = bisect_right(edges, start) - 1
+        last = first if stop <= edges[first + 1] else bisect_right(edges, stop - 1, first) - 1
+        if found and first <= found[-1][1]:
+            found[-1] = found[-1][0], max(last, found[-1][1])
+        else:
+            found.append((first, last))
+    return found
+
+
+def _spans(text: str, pieces: list[str], edges: list[int]) -> list[Span]:
+    """The protected spans; what a piece holds by itself is looked at once for equal pieces."""
+    known = {piece: _own(piece.rstrip()) for piece in {*pieces}}
+    telling = [index for index, piece in enumerate(pieces) if known[piece] != ()]
     found: list[Span] = []
     at = 0
-    for token in _TOKEN.finditer(text):
-        start, stop = token.span()
+    for index in telling:
+        start = edges[index]
+        stop = start + len(pieces[index].rstrip())
+        own = known[pieces[index]]
         if stop <= at:
             continue
-        word = token.group()
-        plain = word.isalpha() and word[1:] == word[1:].lower()
-        if plain and not _SPOKEN.fullmatch(word):
-            continue
-        at = _take(text, max(start, at), stop, found)
+        if own is None or at > start:
+            at = _take(text, max(start, at), stop, found)
+        else:
+            found += [Span(start + first, start + last, kind) for first, last, kind in own]
+            at = found[-1].stop
     return found
+
+
+@lru_cache(maxsize=32_768)
+def _own(token: str) -> tuple[Span, ...] | None:
+    """The spans of a token without blanks; None where they hang on what stands behind it."""
+    if _OPEN.search(token):
+        return None
+    found: list[Span] = []
+    _take(token, 0, len(token), found)
+    return tuple(found)
 
 
 def _take(text: str, start: int, stop: int, found: list[Span]) -> int:
     """Add the spans that begin in `start <= at < stop`; returns where the search goes on."""
     at = start
-    while at < stop:
+    while (begin := _BEGIN.search(text, at, stop)) is not None:
+        at = begin.start()
         match = _PROTECTED.match(text, at)
         if match is None or match.end() == at:
             at += 1
             continue
         found.append(Span(at, match.end(), match.lastgroup or ""))
         at = match.end()
-    return at
-
-
-def words(text: str) -> list[Word]:
-    """The text in words; one that meets a protected span is protected, a span's words are one."""
-    found: list[Word] = []
-    spans = iter(protected(text))
-    span = next(spans, None)
-    for match in _WORD.finditer(text):
-        start, stop = match.span()
-        if found and found[-1].stop > start:
-            continue
-        end, kept = stop, False
-        while span is not None and span.start < end:
-            kept = kept or span.stop > start
-            if span.stop > end:
-                end = _word_end(text, span.stop)
-            span = next(spans, None)
-        found.append(Word(start, end, kept))
-    return found
-
-
-def _word_end(text: str, at: int) -> int:
-    """The end of the word, with its blanks, that `at` stands in or right behind."""
-    match = _WORD.match(text, at)
-    if match is None:
-        return len(text)
-    return match.end()
+    return max(at, stop)
 
 
 def sentences(text: str) -> list[tuple[int, int]]:

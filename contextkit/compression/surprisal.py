@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from contextkit.compression.spans import Word, sentences
 from contextkit.compression.structure.relevance import Relevance
@@ -30,13 +31,12 @@ EDGE = 0.15
 def word_bits(text: str, units: Sequence[Word]) -> list[float]:
     """Self-information of each word in bits, by its frequency in the text; function words near nothing."""
     lowered = text.lower() if len(text.lower()) == len(text) else text
-    spoken = [_stripped(lowered[unit.start : unit.stop]) for unit in units]
+    spoken = [_stripped(lowered[start:stop]) for start, stop, _ in units]
     counts = Counter(spoken)
     n = max(1, len(units))
-    return [
-        FUNCTION_BITS if word in _FUNCTION else math.log2(1 + n / counts[word]) if word else 0.0
-        for word in spoken
-    ]
+    said = {word: math.log2(1 + n / counts[word]) if word else 0.0 for word in counts}
+    said |= dict.fromkeys(_FUNCTION, FUNCTION_BITS)
+    return [said[word] for word in spoken]
 
 
 def scores(text: str, units: Sequence[Word], question: str = "") -> list[float]:
@@ -46,10 +46,20 @@ def scores(text: str, units: Sequence[Word], question: str = "") -> list[float]:
     """
     bits = word_bits(text, units)
     bounds = [start for start, _ in sentences(text)]
-    of = [bisect_right(bounds, unit.start) - 1 for unit in units]
+    of = sentence_of(bounds, units)
     named = Relevance.of(question).hits(text).scores(bounds, 0, len(text)) if question else {}
     ranks = _ranks(len(bounds), of, bits, named)
     return [SENTENCE * ranks[sentence] + bit for sentence, bit in zip(of, bits, strict=True)]
+
+
+def sentence_of(bounds: Sequence[int], units: Sequence[Word]) -> list[int]:
+    """For each unit the number of the sentence that it begins in; `bounds` are where sentences begin."""
+    starts = [unit.start for unit in units]
+    edges = [*(bisect_left(starts, bound) for bound in bounds[1:]), len(starts)]
+    found: list[int] = []
+    for sentence, edge in enumerate(edges):
+        found += [sentence] * (edge - len(found))
+    return found
 
 
 def _ranks(n: int, of: Sequence[int], bits: Sequence[float], named: dict[int, float]) -> list[int]:
@@ -71,6 +81,7 @@ def _ranks(n: int, of: Sequence[int], bits: Sequence[float], named: dict[int, fl
     return ranks
 
 
+@lru_cache(maxsize=65_536)
 def _stripped(word: str) -> str:
     found = _SPOKEN.search(word)
     return found.group() if found else ""

@@ -11,6 +11,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from contextkit.compression.base import Compressed, Count, ProtectedMass
@@ -38,13 +39,13 @@ class Part:
 def parts(bounds: Sequence[int], units: Sequence[Word], costs: Sequence[float]) -> list[Part]:
     """The units in parts that begin at `bounds`, sorted; a unit belongs where it begins."""
     starts = [unit.start for unit in units]
+    kept = [cost if unit.protected else 0.0 for unit, cost in zip(units, costs, strict=True)]
     edges = [*(bisect_left(starts, bound) for bound in bounds[1:]), len(units)]
     found: list[Part] = []
     first = 0
     for stop in edges:
         if stop > first:
-            kept = sum(costs[i] for i in range(first, stop) if units[i].protected)
-            found.append(Part(first, stop, sum(costs[first:stop]), kept))
+            found.append(Part(first, stop, sum(costs[first:stop]), sum(kept[first:stop])))
             first = stop
     return found
 
@@ -90,7 +91,7 @@ def within_mass(
 def costs_of(units: Sequence[Word], text: str, tokens: int) -> list[float]:
     """About what each unit costs: its share of the characters."""
     rate = tokens / max(1, len(text))
-    return [(unit.stop - unit.start) * rate for unit in units]
+    return [(stop - start) * rate for start, stop, _ in units]
 
 
 def sentence_bounds(text: str) -> list[int]:
@@ -134,6 +135,7 @@ class Teller:
         `error`: whatever is protected stays, in every sentence; raises `ProtectedMass`. `stub`: units that
         are not inside leave with what they hold, and one line at the end says so with the handle.
         """
+        count = lru_cache(maxsize=8)(count)
         tokens = count(text)
         if self.on_protected == "error":
             lowered = [s if stays else s - OUT for s, stays in zip(scores, inside, strict=True)]
@@ -184,7 +186,8 @@ def levelled(
         members.setdefault(group, []).append(index)
     found = [0.0] * len(scores)
     for group, indices in members.items():
-        indices.sort(key=lambda i: (scores[i], -i))
+        indices.reverse()  # of equal scores the earlier one is the better
+        indices.sort(key=scores.__getitem__)
         for rank, index in enumerate(indices):
             found[index] = (rank + 0.5) / len(indices) - (1 - rates[group])
     return found

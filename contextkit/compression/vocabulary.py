@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 FUNCTION = frozenset(
@@ -28,7 +28,7 @@ def spoken(word: str) -> str:
     return found.group().lower() if found else ""
 
 
-@cache
+@lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The word without its ending, so that `released`, `release` and `releases` are one."""
     if word.endswith(("'s", "’s")):
@@ -42,6 +42,25 @@ def stem(word: str) -> str:
 def bits(word: str) -> float:
     """Self-information of a word in lower case; a word that is not in the table says the most."""
     return _table().get(word, _rarest())
+
+
+@lru_cache(maxsize=65_536)
+def entry(word: str) -> tuple[str, float, float]:
+    """Of a word as it is written: its stem, its likelihood and its bits, all by the table.
+
+    The stem is empty for a function word, and what has neither letter nor digit says nothing.
+    """
+    low = spoken(word)
+    if not low:
+        return "", 1.0, 0.0
+    said = bits(low)
+    return "" if low in FUNCTION else stem(low), 2.0**-said, said
+
+
+@lru_cache(maxsize=65_536)
+def stem_of(word: str) -> str:
+    """The stem of a word as it is written."""
+    return stem(spoken(word))
 
 
 @cache

@@ -112,6 +112,14 @@ class Lexical:
             scores[rows] += idf * (k1 + 1) * counts / (counts + norm[rows])
         return scores
 
+    def score_text(self, query: Sequence[str], counts: Mapping[str, int]) -> float:
+        """BM25 that a text with these terms would have as a row, among the rows there are."""
+        lengths = self._lengths.view
+        mean = float(lengths.mean()) if len(lengths) else 1.0
+        norm = K1 * (1 - B + B * sum(counts.values()) / max(mean, 1e-9))
+        found = [(term, counts[term]) for term in dict.fromkeys(query) if term in counts]
+        return sum(self.idf(term) * (K1 + 1) * n / (n + norm) for term, n in found)
+
     def score_sessions(self, postings: Sequence[tuple[float, Rows, Scores]]) -> Scores:
         """BM25 of every session as one text, `[n_sessions]`."""
         sessions = self._sessions.view

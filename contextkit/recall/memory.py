@@ -15,12 +15,14 @@ import numpy as np
 
 from contextkit.embedding import Embedder, embed_all
 from contextkit.errors import ContextKitError
+from contextkit.recall.lexical import count
 from contextkit.recall.passages import Passage
-from contextkit.recall.search import Found, Question, look, search
+from contextkit.recall.search import Found, Question, Telling, look, search
 from contextkit.recall.shelf import Shelf
 from contextkit.recall.states import Asked, states_of
 from contextkit.recall.table import Table
 from contextkit.recall.vectors import PlainVectors, StatesVectors
+from contextkit.recall.words import terms
 from contextkit.store import HistoryStore, ThreadRecord
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class Memory:
         self._n_documents = 0
         self._n_entries = 0
         self._n_synced = 0
+        self._told: dict[str, dict[str, int]] = {}
         self._begin()
 
     @property
@@ -108,11 +111,13 @@ class Memory:
         top: int = 50,
         before: int | None = None,
         shown: Sequence[tuple[int, int]] = (),
+        beside: Sequence[Passage] = (),
     ) -> list[Hit]:
         """The likeliest passages for a question, best first; none for a question without words.
 
         `before`: only entries with `seq < before`. `shown`: ranges of entries that are left out,
-        because the call has them already. Chunks of documents are always allowed.
+        because the call has them already. Chunks of documents are always allowed. `beside`: summaries
+        that compete with the passages, in one ranking.
         """
         with self._lock:
             self.refresh()
@@ -123,8 +128,11 @@ class Memory:
             matcher = vectors.matches if isinstance(vectors, StatesVectors) else None
             allowed, known = self._allowed(before, shown), self._allowed(before, ())
             dense = None if vectors is None else vectors.dense
-            found = search(self._table, question, allowed, known, top, dense, asked, matcher)
-            return self._hits(found)
+            tellings = [self._telling(each) for each in beside]
+            found = search(
+                self._table, question, allowed, known, top, dense, asked, matcher, tellings
+            )
+            return self._hits(found, beside)[:top]
 
     def rankings(
         self, query: str, *, top: int = 50, before: int | None = None
@@ -227,9 +235,23 @@ class Memory:
             allowed &= (starts < start) | (starts >= stop)
         return allowed
 
-    def _hits(self, found: Found) -> list[Hit]:
+    def _telling(self, summary: Passage) -> Telling:
+        """A summary as it is weighed: its terms, and the first row of each entry that it tells."""
+        counts = self._told.get(summary.text)
+        if counts is None:
+            counts = self._told[summary.text] = count(terms(summary.text))
+        starts, tells = self._table.starts, np.asarray(summary.tells, np.int64)
+        at = np.searchsorted(starts, tells)
+        known = at < len(starts)
+        known[known] = starts[at[known]] == tells[known]
+        return Telling(counts, at[known])
+
+    def _hits(self, found: Found, beside: Sequence[Passage]) -> list[Hit]:
         passages = self._shelf.passages([self._table.rows[row] for row in found.rows])
-        hits = zip(passages, found.scores, found.reasons, strict=True)
+        hits = list(zip(passages, found.scores, found.reasons, strict=True))
+        for summary, score in zip(beside, found.told, strict=True):
+            hits.append((summary, score, f"a summary of level {summary.level}"))
+        hits.sort(key=lambda hit: -hit[1])
         return [
             Hit(passage, score, rank, why) for rank, (passage, score, why) in enumerate(hits, 1)
         ]

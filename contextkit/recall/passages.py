@@ -35,7 +35,8 @@ _FORMATS = (
 class Passage:
     """Words of a thread as they were said, with who said them and when.
 
-    `handle` brings back the whole message (`m17`) or chunk (`d1.3`) that they are from.
+    `handle` brings back the whole message (`m17`) or chunk (`d1.3`) that they are from. A summary
+    (`s1.0-23`) may stand among passages too; its handle brings back the messages it tells.
     """
 
     handle: str
@@ -49,11 +50,15 @@ class Passage:
     part: int = 0
     """Counted from 0 among the passages of one message."""
     place: str = ""
-    """Where a chunk stands in its document."""
+    """Where a chunk stands in its document; what a summary stands for."""
     says_who: bool = False
     """Whether the text itself begins with its speaker."""
     says_when: bool = False
     """Whether the text itself begins with its date."""
+    level: int = 0
+    """Of a summary; 0 for words as they were said."""
+    tells: tuple[int, ...] = ()
+    """`seq` of the entries whose words a summary tells, ascending."""
 
     @property
     def is_chunk(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from contextkit.recall.memory import Hit
 from contextkit.recall.packing import fill
+from contextkit.recall.passages import Passage
 from contextkit.recall.rendering import heading, line
 
 
@@ -35,7 +36,26 @@ def quote(
         lambda hit: line_tokens(line(hit.passage) + "\n"),
         room - fence_tokens,
         heading_of=heading_of,
+        is_told=says_again,
     )
     while chosen and whole_tokens(chosen) > room:
         chosen.remove(min(chosen, key=lambda hit: hit.score))
     return chosen
+
+
+def says_again(hit: Hit, taken: Sequence[Hit]) -> bool:
+    """Whether a summary and what it stands for would both be quoted, so that words are paid for twice.
+
+    That is a summary over entries that another one tells, and a message beside a summary that tells
+    its words.
+    """
+    return any(_meet(hit.passage, each.passage) for each in taken)
+
+
+def _meet(one: Passage, other: Passage) -> bool:
+    if not (one.level or other.level) or one.is_chunk or other.is_chunk:
+        return False
+    if one.level and other.level:
+        return one.start < other.stop and other.start < one.stop
+    summary, said = (one, other) if one.level else (other, one)
+    return " ".join(said.text.split()) in " ".join(summary.text.split())

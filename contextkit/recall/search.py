@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
@@ -79,12 +79,21 @@ def clip(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Telling:
+    """A text that is no row, and tells some: how often each term occurs in it, and the rows it tells."""
+
+    counts: dict[str, int]
+    rows: NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """Rows, best first, with their scores and the signals they come from."""
+    """Rows, best first, with their scores and the signals they come from; the scores of tellings."""
 
     rows: list[int]
     scores: list[float]
     reasons: list[str]
+    told: list[float]
 
 
 def search(
@@ -96,8 +105,9 @@ def search(
     dense: Dense | None = None,
     asked: Asked | None = None,
     matcher: Matcher | None = None,
+    tellings: Sequence[Telling] = (),
 ) -> Found:
-    """The likeliest of the allowed rows; the known ones may lead to them."""
+    """The likeliest of the allowed rows; the known ones may lead to them. Every telling is weighed."""
     signals = look(table, question, dense, asked)
     matches = None
     weights = ranking.WORDS_ALONE if signals.meaning is None else ranking.WITH_VECTORS
@@ -109,10 +119,32 @@ def search(
     total += follow(table, total, likeliest, question.terms)
     if is_meeting(table) or is_broad([word for _, _, word in question.words]):
         total += around(total, table.sessions)
+    told = [weigh_telling(table, question, signals, weights, total, each) for each in tellings]
     total = np.where(allowed, total, -np.inf)
     best = _distinct(table, _best(total, min(2 * top, int(allowed.sum()))))[:top]
     reasons = [_reason(signals, matches, row) for row in best]
-    return Found(best, [float(total[row]) for row in best], reasons)
+    return Found(best, [float(total[row]) for row in best], reasons, told)
+
+
+def weigh_telling(
+    table: Table,
+    question: Question,
+    signals: Signals,
+    weights: ranking.Weights,
+    total: Scores,
+    telling: Telling,
+) -> float:
+    """The score of a telling on the scale of the rows, which compete with it.
+
+    Its words count as a row's do; in place of the signals that only rows have stands their mean over
+    the rows that it tells.
+    """
+    words, spread = signals.words, float(signals.words.std())
+    spread = spread if spread > 1e-9 else 1.0
+    own = (table.lexical.score_text(question.terms, telling.counts) - float(words.mean())) / spread
+    at = telling.rows
+    others = total[at] - weights.words * (words[at] - words.mean()) / spread
+    return weights.words * own + (float(others.mean()) if len(at) else 0.0)
 
 
 def look(table: Table, question: Question, dense: Dense | None, asked: Asked | None) -> Signals:

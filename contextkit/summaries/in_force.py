@@ -27,6 +27,7 @@ class Summaries:
         self.background = background
         self._lock = RLock()
         self._seen: tuple[object, tuple[Summary, ...]] = (None, ())
+        self._made: tuple[object, list[Summary]] = (None, [])
         self._reach = -1
 
     def in_force(self, moment: object = None) -> tuple[Summary, ...]:
@@ -43,9 +44,15 @@ class Summaries:
                 self._seen = moment, found
             return found
 
-    def all(self) -> list[Summary]:
-        """Every summary that was made, by level and place."""
-        return self.store.summaries(self.record)
+    def all(self, moment: object = None) -> list[Summary]:
+        """Every summary that was made, by level and place; for one `moment` they are read once."""
+        with self._lock:
+            if moment is None or self._made[0] != moment:
+                made = self.store.summaries(self.record)
+                if moment is None:
+                    return made
+                self._made = moment, made
+            return list(self._made[1])
 
     @property
     def reach(self) -> int:

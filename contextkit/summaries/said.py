@@ -14,6 +14,7 @@ from contextkit.log import Entry
 from contextkit.messages import Message, TextPart, text_message
 
 TOOL = "tool"
+TOOLS_TOLD = "tools said part of it"
 LONGEST_ARGUMENTS = 400
 """Characters of a tool call's arguments that are looked at; the call itself stays behind its handle."""
 LONGEST_NAME = 40

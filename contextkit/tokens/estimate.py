@@ -70,7 +70,7 @@ class EstimatingCounter:
         return _measure(message_material(message, self._dialect, self._image_price))
 
     def measure_frame(self, tools: Sequence[Tool]) -> Measure:
-        """Tool schemas as JSON, with what Anthropic's form may add: a first user text, a prompt for tools."""
+        """Tool schemas as JSON, what Anthropic's form may add: a first user text, a prompt for tools."""
         material = json_material(tools)
         if self._dialect == "openai-chat":
             material.known += REPLY_TOKENS

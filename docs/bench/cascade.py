@@ -1,11 +1,12 @@
-"""Evidence recall of whole calls at equal tokens: `retrieve`, `cascade` with it, and with its tree.
+"""Evidence recall at equal tokens: `cascade` with `retrieve`, and with its tree, beside `retrieve` alone.
 
     python -P docs/bench/cascade.py LOCOMO.json --questions 50
 
-Every question is assembled over its whole conversation, once with every stack; then the larger calls are
-made again with fewer passages, until each takes at most what the smallest took. Evidence counts where
-every message of it stands in the call word for word, as history, as a passage or in a summary. Intervals
-are 95 % of bootstrap samples over questions, of the difference over pairs.
+Every question is assembled over its whole conversation. All stacks are granted the same tokens of passages;
+what a stack took on the mean is then what `retrieve` with the window alone is given: its window is moved
+until its calls take as many tokens. So what is compared is history, told by summaries or word for word.
+Evidence counts where every message of it stands in the call word for word, as history, as a passage or in
+a summary. Intervals are 95 % of bootstrap samples over questions, of differences between pairs.
 """
 
 from __future__ import annotations
@@ -14,92 +15,98 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import contextkit
-from contextkit import plugins
-from contextkit.draft import Draft
 from contextkit.evals.datasets import load
 from contextkit.evals.recall import figure
 from contextkit.evals.values import Pool
-from contextkit.policy import Turn
 from contextkit.stores.memory import MemoryHistory
-from contextkit_policies.retrieve import Retrieve
-
-
-class CutRetrieve(Retrieve):
-    """`retrieve` that lets a call grow to `most` tokens at the most; None: as `retrieve` does."""
-
-    kind: ClassVar[str] = "cut_retrieve"
-    most: ClassVar[int | None] = None
-
-    def settle(self, draft: Draft, turn: Turn) -> Draft:
-        if self.most is None:
-            return super().settle(draft, turn)
-        room = max(16, self.most - draft.upper_tokens)
-        return Retrieve(max_tokens=room, summaries=self.summaries).settle(draft, turn)
-
 
 WINDOW: dict[str, Any] = {"kind": "sliding_window"}
 CASCADE: dict[str, Any] = {"kind": "cascade", "background": False}
-TREE: dict[str, Any] = {"kind": "cut_retrieve", "summaries": True}
-STACKS: dict[str, list[Any]] = {
-    "retrieve": ["cut_retrieve", WINDOW],
-    "cascade + retrieve": ["cut_retrieve", CASCADE, WINDOW],
-    "cascade + tree": [TREE, CASCADE, WINDOW],
+ALONE: list[dict[str, Any]] = [{"kind": "retrieve"}, WINDOW]
+STACKS: dict[str, list[dict[str, Any]]] = {
+    "cascade + retrieve": [{"kind": "retrieve"}, CASCADE, WINDOW],
+    "cascade + tree": [{"kind": "retrieve", "summaries": True}, CASCADE, WINDOW],
 }
 WINDOWS, SHARES = (1024, 2048, 4096, 8192), (0.25, 0.5)
+CLOSE = 0.005
+"""How near the tokens of two stacks are brought, as a share."""
+STEPS, SLOPE = 5, 0.6
+"""Windows that are tried, and by how much a call grows with its window: the low water."""
 
 
 @dataclass
 class Found:
-    """What one stack found of each question so far."""
+    """What a stack found of each question, and the tokens that each call took."""
 
     whole: list[float] = field(default_factory=list[float])
     parts: list[float] = field(default_factory=list[float])
     tokens: list[int] = field(default_factory=list[int])
+
+    @property
+    def mean_tokens(self) -> float:
+        return sum(self.tokens) / max(1, len(self.tokens))
 
 
 def flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def ask(
-    pool: Pool, window: int, share: float, most: int, store: MemoryHistory, into: dict[str, Found]
-) -> None:
-    """Assemble a sample of a conversation's questions with every stack and look for their evidence."""
-    budget = {"window": window, "reply_reserve": 1, "shares": {"retrieved": share}}
-    threads: dict[str, contextkit.Thread] = {}
-    for name, policies in STACKS.items():
-        config = {"budget": budget, "policies": policies, "history": store}
-        threads[name] = contextkit.load(config).thread("t")
-        if not len(threads[name]):
-            threads[name].append([dict(item.message()) for item in pool.items])
-    for question in pool.questions[:: max(1, len(pool.questions) // most)][:most]:
-        CutRetrieve.most = None
-        calls = {name: thread.assemble(question.text) for name, thread in threads.items()}
-        CutRetrieve.most = min(call.upper_tokens for call in calls.values())
-        for name, call in calls.items():
-            if call.upper_tokens > CutRetrieve.most:
-                call = threads[name].assemble(question.text)
-            text = flat("\n".join(message.text for message in call.messages))
-            found = [flat(pool.items[item].text) in text for item in question.evidence]
-            into[name].whole.append(float(all(found)))
-            into[name].parts.append(sum(found) / len(found))
-            into[name].tokens.append(call.input_tokens)
+@dataclass
+class Conversations:
+    """Conversations with a sample of their questions, read once into a store each."""
+
+    pools: Sequence[Pool]
+    questions: int
+    stores: list[MemoryHistory] = field(default_factory=list[MemoryHistory])
+
+    def ask(self, policies: Sequence[dict[str, Any]], window: int, passages: int) -> Found:
+        """Assemble every question of the sample with a stack that may quote `passages` tokens."""
+        if not self.stores:
+            self.stores = [MemoryHistory() for _ in self.pools]
+        found = Found()
+        budget = {"window": window, "reply_reserve": 1, "shares": {"retrieved": 1.0}}
+        first, *others = policies
+        config = {"budget": budget, "policies": [{**first, "max_tokens": passages}, *others]}
+        for pool, store in zip(self.pools, self.stores, strict=True):
+            thread = contextkit.load({**config, "history": store}).thread("t")
+            if not len(thread):
+                thread.append([dict(item.message()) for item in pool.items])
+            every = max(1, len(pool.questions) // self.questions)
+            for question in pool.questions[::every][: self.questions]:
+                call = thread.assemble(question.text)
+                text = flat("\n".join(message.text for message in call.messages))
+                has = [flat(pool.items[item].text) in text for item in question.evidence]
+                found.whole.append(float(all(has)))
+                found.parts.append(sum(has) / len(has))
+                found.tokens.append(call.input_tokens)
+        return found
+
+    def matched(self, tokens: float, window: int, passages: int) -> Found:
+        """`retrieve` alone, in a window in which its calls take about `tokens` on the mean."""
+        best = trial = self.ask(ALONE, window, passages)
+        for _ in range(STEPS):
+            if abs(best.mean_tokens / tokens - 1) < CLOSE:
+                break
+            window += round((tokens - trial.mean_tokens) / SLOPE)
+            trial = self.ask(ALONE, window, passages)
+            best = min(best, trial, key=lambda found: abs(found.mean_tokens - tokens))
+        return best
 
 
-def told(found: Found, first: Found) -> str:
-    """A row: the shares with their intervals, the difference from the first stack, tokens on the mean."""
-    whole, parts = figure(found.whole), figure(found.parts)
-    more = figure([a - b for a, b in zip(found.whole, first.whole, strict=True)])
-    more_parts = figure([a - b for a, b in zip(found.parts, first.parts, strict=True)])
-    tokens = sum(found.tokens) // max(1, len(found.tokens))
-    return (
-        f"{whole.value:5.1f} [{whole.low:.1f}, {whole.high:.1f}] | "
-        f"{more.value:+.1f} [{more.low:+.1f}, {more.high:+.1f}] | {parts.value:5.1f} | "
-        f"{more_parts.value:+.1f} [{more_parts.low:+.1f}, {more_parts.high:+.1f}] | {tokens:,} |"
-    )
+def told(found: Found, alone: Found) -> str:
+    """The columns of a row: shares of both, the difference with its interval, tokens of both."""
+    cells: list[str] = []
+    for one, other in ((found.whole, alone.whole), (found.parts, alone.parts)):
+        more = figure([a - b for a, b in zip(one, other, strict=True)])
+        cells += [
+            f"{figure(one).value:.1f}",
+            f"{figure(other).value:.1f}",
+            f"{more.value:+.1f} [{more.low:+.1f}, {more.high:+.1f}]",
+        ]
+    return " | ".join([*cells, f"{found.mean_tokens:,.0f}", f"{alone.mean_tokens:,.0f}"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -109,18 +116,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--conversations", type=int, default=None, help="the first so many")
     parser.add_argument("--windows", type=int, nargs="*", default=WINDOWS)
     options = parser.parse_args(arguments)
-    plugins.register("policies", CutRetrieve)
     _, pools = load(options.data)
-    print("| window | share | stack | whole, % | more | messages, % | more | tokens |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    pools = pools[: options.conversations]
+    plain = Conversations(pools, options.questions)
+    print("| window | share | stack | whole, % | alone | more | messages, % | alone | more", end="")
+    print(" | tokens | alone |\n|" + " --- |" * 11)
     for window in options.windows:
-        stores = [MemoryHistory() for _ in pools]
+        summarised = Conversations(pools, options.questions)
         for share in SHARES:
-            into = {name: Found() for name in STACKS}
-            for pool, store in zip(pools[: options.conversations], stores, strict=False):
-                ask(pool, window, share, options.questions, store, into)
-            for name, found in into.items():
-                print(f"| {window} | {share} | {name} | {told(found, into['retrieve'])}", flush=True)
+            passages, alone = int(share * window), Found()
+            for name, policies in STACKS.items():
+                found = summarised.ask(policies, window, passages)
+                if abs(found.mean_tokens - alone.mean_tokens) > CLOSE * found.mean_tokens:
+                    alone = plain.matched(found.mean_tokens, window, passages)
+                print(f"| {window:,} | {share} | {name} | {told(found, alone)} |", flush=True)
 
 
 if __name__ == "__main__":

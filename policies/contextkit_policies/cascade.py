@@ -18,18 +18,20 @@ from pydantic import Field, model_validator
 from contextkit.draft import Draft
 from contextkit.log_view import leading_system
 from contextkit.messages import Message
-from contextkit.piece import entry_handle
+from contextkit.piece import Piece, entry_handle
 from contextkit.policy import Policy, Stage, Turn
 from contextkit.summaries.build import Extractive
 from contextkit.summaries.by_model import ByModel, Parent
 from contextkit.summaries.in_force import Summaries
-from contextkit.summaries.said import render
+from contextkit.summaries.said import TOOLS_TOLD, render
 from contextkit.summaries.values import Shape, Summarizer
 from contextkit.summary import Summary
 
 SECTION = "summaries"
 SHARE, LEAST, MOST = 48, 128, 1024
 """A summary takes one in so many of the input limit where nothing is said, between so many tokens."""
+MOST_SHARE = 0.75
+"""Of what a step leaves, what summaries take at the most, where the budget has no share for them."""
 
 Span = tuple[int, int]
 
@@ -43,6 +45,17 @@ class _Told:
     ranges: tuple[Span, ...]
     before_tokens: int
     after_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step: the summaries in force, what stays, where it ends, what all summaries may take."""
+
+    tiles: tuple[Summary, ...]
+    spare: Span
+    target: float
+    most: float
+    why: str
 
 
 class Cascade(Policy):
@@ -108,11 +121,10 @@ class Cascade(Policy):
     def settle(self, draft: Draft, turn: Turn) -> Draft:
         """Leave summaries out, the oldest first, where without all of them the call would not fit."""
         why = f"a summary, but the window of {draft.limit_tokens:,} tokens is too small for it"
-        for piece in draft.pieces:
+        for piece in self._summaries(draft):
             if draft.upper_tokens <= draft.limit_tokens:
                 break
-            if piece.shown and piece.policy == self.kind and not piece.pinned:
-                draft = draft.drop(piece.start, piece.stop, policy=self.kind, why=why)
+            draft = draft.drop(piece.start, piece.stop, policy=self.kind, why=why)
         return draft
 
     def _build(self, draft: Draft, turn: Turn, summaries: Summaries, is_due: bool) -> None:
@@ -147,37 +159,54 @@ class Cascade(Policy):
 
     def _stepped(self, draft: Draft, turn: Turn, tiles: tuple[Summary, ...], why: str) -> Draft:
         target = self.low_water * draft.limit_tokens
+        most = turn.share_tokens(SECTION) if SECTION in turn.shares else MOST_SHARE * target
         spare = self._task(draft, turn)
-        done = self._told(
-            self._restored(draft, tiles, spare, target / 2), tiles, spare, target, why
-        )
+        step = _Step(tiles, spare, target, min(most, target), why)
+        done = self._told(self._restored(draft, step), step)
         if done.upper_tokens <= target:
             return done
-        return self._told(draft, tiles, spare, target, why)
+        return self._told(draft, step)
 
-    def _told(
-        self, draft: Draft, tiles: tuple[Summary, ...], spare: Span, target: float, why: str
-    ) -> Draft:
-        """Summaries in place of what they stand for, the oldest first, until the call is at `target`."""
-        for tile in tiles:
-            if draft.upper_tokens <= target:
-                break
-            told = _find(draft, tile, spare)
+    def _told(self, draft: Draft, step: _Step) -> Draft:
+        """Summaries in place of what they stand for, the oldest first, until the call is at the target.
+
+        Where it is not reached so, the oldest of them leave: their entries are found by `retrieve`.
+        """
+        for tile in step.tiles:
+            if draft.upper_tokens <= step.target:
+                return draft
+            told = _find(draft, tile, step.spare)
             if told is not None and told.after_tokens < told.before_tokens:
-                draft = self._tell(draft, told, why)
+                draft = self._tell(draft, told, step.why)
+                draft = self._thinned(draft, self._shown_tokens(draft) - step.most)
+        return self._thinned(draft, draft.upper_tokens - step.target)
+
+    def _thinned(self, draft: Draft, excess: float) -> Draft:
+        """Without the oldest summaries that take `excess` tokens; the newest one stays."""
+        for piece in self._summaries(draft)[:-1]:
+            if excess <= 0:
+                break
+            excess -= draft.upper(piece.measure)
+            why = "the oldest summary: a step leaves no room for it"
+            draft = draft.drop(piece.start, piece.stop, policy=self.kind, why=why)
         return draft
 
-    def _restored(
-        self, draft: Draft, tiles: tuple[Summary, ...], spare: Span, most: float
-    ) -> Draft:
-        """Summaries of what had left altogether, the newest first, while all take at most `most` tokens."""
-        shown = sum(draft.upper(p.measure) for p in draft.pieces if p.policy == self.kind)
-        for tile in reversed(tiles):
-            told = _find(draft, tile, spare)
+    def _shown_tokens(self, draft: Draft) -> int:
+        return sum(draft.upper(piece.measure) for piece in self._summaries(draft))
+
+    def _summaries(self, draft: Draft) -> list[Piece]:
+        """The summaries in the draft that may leave it, the oldest first."""
+        return [p for p in draft.pieces if p.shown and p.policy == self.kind and not p.pinned]
+
+    def _restored(self, draft: Draft, step: _Step) -> Draft:
+        """Summaries of what had left altogether, the newest first, while there is room for them."""
+        shown = self._shown_tokens(draft)
+        for tile in reversed(step.tiles):
+            told = _find(draft, tile, step.spare)
             if told is None or told.before_tokens:
                 continue
             shown += told.after_tokens
-            if shown > most:
+            if shown > step.most:
                 break
             draft = self._tell(draft, told, "it had left the call before it was summarised")
         return draft
@@ -255,6 +284,6 @@ def _message(summary: Summary) -> Message:
     if summary.method != Extractive.kind:
         notes.append(f"told by {summary.model or 'a model'}")
         if summary.tainted:
-            notes.append("tools said part of it")
+            notes.append(TOOLS_TOLD)
     covered = entry_handle(summary.start, summary.stop)
     return render(summary.text, covered, "; ".join(notes))

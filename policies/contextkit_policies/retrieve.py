@@ -17,12 +17,15 @@ from contextkit.draft import Draft
 from contextkit.messages import text_message
 from contextkit.policy import Policy, Stage, Turn
 from contextkit.recall.memory import Hit, Memory
+from contextkit.recall.passages import Passage
 from contextkit.recall.quoting import quote
 from contextkit.recall.rendering import render
+from contextkit.summaries.as_passages import candidates
 from contextkit.tokens import add
 from contextkit_policies import _groups
 
 SECTION = "retrieved"
+SUMMARIES = "summaries"
 DEFAULT_SHARE = 0.25
 SMALLEST = 64
 """Tokens below which it is not worth to quote anything."""
@@ -43,6 +46,10 @@ class Retrieve(Policy):
     apart: bool = Field(
         default=False,
         description="A message for each document and one for the conversation; what reorder moves",
+    )
+    summaries: bool = Field(
+        default=False,
+        description="The thread's summaries, of every level, compete with the passages",
     )
 
     def apply(self, draft: Draft, turn: Turn) -> Draft:
@@ -67,7 +74,13 @@ class Retrieve(Policy):
         if room < SMALLEST or (_shows_all(draft) and not memory.n_documents):
             return draft
         shown = [(piece.start, piece.stop) for piece in draft.pieces if piece.is_log]
-        hits = memory.search(turn.query, top=self.top_k, before=turn.request, shown=shown)
+        hits = memory.search(
+            turn.query,
+            top=self.top_k,
+            before=turn.request,
+            shown=shown,
+            beside=self._beside(draft, turn, shown),
+        )
         hits = _untold(draft, hits)
         for note in memory.notes:
             draft = draft.note(note)
@@ -95,6 +108,14 @@ class Retrieve(Policy):
         """
         return draft, hits
 
+    def _beside(self, draft: Draft, turn: Turn, shown: Sequence[tuple[int, int]]) -> list[Passage]:
+        """The summaries that may be quoted: the whole tree without what the call tells already."""
+        tree = turn.summaries if self.summaries else None
+        if tree is None:
+            return []
+        made = tree.all((turn.n_calls, draft.log.stop))
+        return candidates(made, before=turn.request, shown=shown, told=_told(draft))
+
     def _share(self, turn: Turn) -> int:
         granted = (
             turn.share_tokens(SECTION)
@@ -111,9 +132,14 @@ def _shows_all(draft: Draft) -> bool:
 
 def _untold(draft: Draft, hits: list[Hit]) -> list[Hit]:
     """The hits that no summary in the call tells word for word already."""
-    pieces = (piece for piece in draft.pieces if piece.section == "summaries")
-    told = _flat("\n".join(message.text for piece in pieces for message in piece.shown or ()))
+    told = _flat("\n".join(_told(draft)))
     return [hit for hit in hits if f" {_flat(hit.passage.text)}" not in told] if told else hits
+
+
+def _told(draft: Draft) -> list[str]:
+    """The summaries in the call."""
+    pieces = (piece for piece in draft.pieces if piece.section == SUMMARIES)
+    return [message.text for piece in pieces for message in piece.shown or ()]
 
 
 def _flat(text: str) -> str:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contextkit.compression import ProtectedMass, keep_to_target, protected, words
-from contextkit.compression.fill import joined
+from contextkit.compression import ProtectedMass, Word, keep_to_target, protected, words
+from contextkit.compression.joining import joined
 from contextkit.tokens import TiktokenCounter
 
 count = TiktokenCounter().count
@@ -61,3 +61,23 @@ def test_the_best_words_stay_in_their_order() -> None:
     out = keep_to_target("alpha beta gamma delta", units, [1, 9, 2, 8], 2, lambda t: len(t.split()))
     assert out == "beta delta"
     assert keep_to_target(text, words(text), [0] * 6, 0, lambda t: len(t.split())) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "told"),
+    [
+        ("one two\nthree four", "one four", "one\nfour"),
+        ("one\ntwo three", "one three", "one\nthree"),
+        ("one \t two three ", "one three", "one \t three "),
+        ("one two\u3000three\n", "one two", "one two"),
+        ("one two", "", ""),
+    ],
+)
+def test_line_breaks_stay_where_words_leave(text: str, kept: str, told: str) -> None:
+    units = [unit for unit in words(text) if text[unit.start : unit.stop].strip() in kept.split()]
+    assert joined(text, units) == told
+
+
+def test_units_without_blanks_of_their_own_are_kept_apart() -> None:
+    text = "one two three"
+    assert joined(text, [Word(0, 3, False), Word(8, 13, False)]) == "one three"

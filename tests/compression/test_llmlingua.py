@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -56,11 +57,28 @@ def test_a_segment_is_scored_behind_survivors_and_the_last_is_treated() -> None:
     costs = [1.0] * len(units)
     Listening.heard.clear()
     scores = iterate(text, units, range(len(units)), costs, lambda _: 0.5, Heard(), size=50)
-    assert len(Listening.heard) == len(segments(range(len(units)), costs, 50))
+    runs = segments(range(len(units)), costs, 50)
+    assert len(Listening.heard) == len(runs) - 1, "behind the last nothing is scored"
     survivors = " ".join(Listening.heard).split()
     assert 0.4 * len(text.split()) < len(survivors) < 0.65 * len(text.split())
     last = scores[-(len(units) % 50 or 50) :]
     assert any(score < 0 for score in last)
+
+
+def test_a_coarse_scorer_spares_the_other_what_leaves_whole() -> None:
+    text = document(60, 3)
+    target = count(text) // 5
+    asked: list[str] = []
+
+    class Counting(SurprisalScorer):
+        def score_many(self, asks: Sequence[Asked]) -> list[list[float]]:
+            asked.extend(each.text for each in asks)
+            return super().score_many(asks)
+
+    made = LLMLingua(Counting(), "stub", coarse=SurprisalScorer()).compress(text, target, count)
+    assert asked == []
+    assert made.text == LLMLingua(Counting(), "stub").compress(text, target, count).text
+    assert "".join(asked) == text
 
 
 def test_each_segment_keeps_its_own_rate() -> None:

@@ -65,7 +65,7 @@ def test_a_word_has_the_bits_of_its_own_tokens(scorer: LocalScorer) -> None:
 def test_survivors_are_read_once_and_words_scored_on_branches(scorer: LocalScorer) -> None:
     engine = _loaded(scorer).engine
     with scorer.open() as reading:
-        reading.read(document(20, 1))
+        reading.read(document(6, 1))
         before = engine.stats().prefill_tokens
         reading.score(TEXTS[0], words(TEXTS[0]))
         n_read = engine.stats().prefill_tokens - before
@@ -73,8 +73,8 @@ def test_survivors_are_read_once_and_words_scored_on_branches(scorer: LocalScore
 
 
 def test_texts_longer_than_the_window(scorer: LocalScorer) -> None:
-    text = document(24, 2)
-    assert count(text) > 3 * scorer.window
+    text = document(13, 2)
+    assert count(text) > 2 * scorer.window
     for method in (LLMLingua(scorer, "stub"), LongLLMLingua(scorer, "stub", prior=0.0)):
         made = method.compress(text, count(text) // 3, count, question="Where is the Ferryman?")
         assert made.note == "local"

@@ -41,6 +41,7 @@ def test_no_word_cuts_a_protected_span(text: str) -> None:
     ("text", "kind"),
     [
         ("see https://a.org/x?y=1#z now", "url"),
+        ("it isn'thttps://a.org/x here", "url"),
         ("mail jo.do+x@mail.example.org today", "email"),
         ("in src/app/main.py there", "path"),
         ("in /usr/lib/x there", "path"),

@@ -261,6 +261,29 @@ def test_the_same_call_assembled_again_is_the_same_while_a_build_ends_between() 
         assert thread.assemble("And?").fingerprint == first.fingerprint
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_summaries_take_no_more_than_their_share(share: float) -> None:
+    budget = {"window": 3000, "reply_reserve": 100, "shares": {"summaries": share}}
+    cascade = {"kind": "cascade", "background": False, "target_tokens": 64, "levels": 1}
+    with contextkit.load({"budget": budget, "policies": [cascade, WINDOW]}) as cm:
+        thread = cm.thread("t")
+        thread.append(facts(300))
+        call = thread.assemble("And?")
+        taken = sum(d.tokens_after for d in told(call))
+        assert 0 < taken <= share * 2900
+        assert any("the oldest summary" in d.why for d in call.ledger.decisions)
+        assert facts(1, 299)[0]["content"] in [message.text for message in call.messages]
+
+
+def test_a_step_reaches_the_low_water_whatever_the_summaries_take() -> None:
+    with opened(1500, {"kind": "cascade", "background": False, "low_water": 0.5}, WINDOW) as cm:
+        thread = cm.thread("t")
+        thread.append(facts(400))
+        call = thread.assemble("And?")
+        assert told(call)
+        assert call.upper_tokens <= 0.5 * 1400 + 64
+
+
 def test_another_process_shows_the_same_summaries() -> None:
     store = MemoryHistory()
     calls = []

@@ -211,7 +211,8 @@ def _bits(logits: Tensor, ids: Sequence[int]) -> list[float]:
     torch = require("torch")
     wanted = torch.tensor(list(ids), device=logits.device)
     nats: Any = logits.logsumexp(-1) - logits.gather(-1, wanted[:, None])[:, 0]
-    return [float(nat) / math.log(2) for nat in nats]
+    bits: list[float] = (nats / math.log(2)).tolist()
+    return bits
 
 
 def _by_unit(units: Sequence[Word], ends: Sequence[int], bits: Sequence[float]) -> list[float]:
