@@ -78,8 +78,8 @@ class Gate:
             body = await read_body(scope, receive, self._settings)
             exchange = Exchange(scope, shape, asker, body, out)
             await while_connected(receive, partial(self._answer, exchange))
-            if exchange.afterwards is not None:
-                await exchange.afterwards()
+        if exchange.afterwards is not None:  # its client may ask again already
+            await exchange.afterwards()
 
     async def _refuse(self, shape: Shape, out: Outlet, error: Exception) -> None:
         if isinstance(error, ContextKitError):
