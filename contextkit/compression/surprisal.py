@@ -15,14 +15,9 @@ from functools import lru_cache
 
 from contextkit.compression.spans import Word, sentences
 from contextkit.compression.structure.relevance import Relevance
+from contextkit.compression.vocabulary import FUNCTION, FUNCTION_BITS
 
 _SPOKEN = re.compile(r"[^\W_]+")
-_FUNCTION = frozenset(
-    "a an the of to in on at by for with from as and or but if so that this these those it its is are was "
-    "were be been being am do does did has have had he she they we you i his her their our your my me him "
-    "them us there here which who whom what when where how then also just very really quite".split()
-)
-FUNCTION_BITS = 0.5
 SENTENCE = 100.0
 """How far the worst word of a better sentence stands above the best of a worse one."""
 EDGE = 0.15
@@ -35,7 +30,7 @@ def word_bits(text: str, units: Sequence[Word]) -> list[float]:
     counts = Counter(spoken)
     n = max(1, len(units))
     said = {word: math.log2(1 + n / counts[word]) if word else 0.0 for word in counts}
-    said |= dict.fromkeys(_FUNCTION, FUNCTION_BITS)
+    said |= dict.fromkeys(FUNCTION, FUNCTION_BITS)
     return [said[word] for word in spoken]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -130,10 +131,8 @@ def read_time(value: object) -> str:
     if not isinstance(value, str) or not 6 <= len(value) <= 40:
         return ""
     text = value.strip()
-    try:
+    with suppress(ValueError):  # not ISO 8601: one of the other forms, perhaps
         return datetime.fromisoformat(text).isoformat(timespec="minutes")[:16]
-    except ValueError:
-        pass
     for form in _FORMATS:
         try:
             made = datetime.strptime(text, form)

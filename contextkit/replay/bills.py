@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import StatisticsError, correlation
 from typing import Any, cast
 
 from contextkit.pricing import PER_MILLION
@@ -170,8 +171,7 @@ def _argument_names(arguments: str) -> list[str]:
 def _correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
     if len(pairs) < 3:
         return None
-    means = [sum(pair[side] for pair in pairs) / len(pairs) for side in (0, 1)]
-    both = sum((a - means[0]) * (b - means[1]) for a, b in pairs)
-    spread = [sum((pair[side] - means[side]) ** 2 for pair in pairs) for side in (0, 1)]
-    scale = float((spread[0] * spread[1]) ** 0.5)
-    return both / scale if scale else None
+    try:
+        return correlation(*zip(*pairs, strict=True))
+    except StatisticsError:  # all of one side are alike
+        return None
