@@ -1,4 +1,4 @@
-"""The draft of a call: an immutable piece table with the only five ways to change it.
+"""The draft of a call: an immutable piece table with the only ways to change it.
 
 A *sticky* edit is committed to the thread's view once the call was answered, so later calls extend
 this one's prefix. A *transient* edit lives for this call. Both tables are carried side by side, so
@@ -133,7 +133,7 @@ class Draft:
             if low < high:
                 yield piece, low, high
 
-    # -- the five ways to change it ----------------------------------------------------------
+    # -- the ways to change it ---------------------------------------------------------------
 
     def keep(
         self,
