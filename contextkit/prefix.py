@@ -101,6 +101,8 @@ def _parting(pieces: Sequence[Piece], run: Run | None, seq: int) -> Piece | None
     """The piece that stands where the earlier call went on with `seq`."""
     for piece in pieces:
         if seq >= 0 and piece.start <= seq < piece.stop:
+            if piece.is_log and run is not None and run.digest:
+                return pieces[run.piece]  # put in before what stays as it was said
             return piece
     if run is not None:
         return pieces[run.piece]

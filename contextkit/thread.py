@@ -10,33 +10,30 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from contextkit import view as views
 from contextkit.backend import Reply, ReplyChunk
 from contextkit.call import Call
+from contextkit.committing import commit
 from contextkit.dialects import parse_messages, parse_tools
-from contextkit.documents import Document, parse_chunk_handle
+from contextkit.documents import Document
 from contextkit.errors import (
     ContextKitError,
     ContextOverflow,
     InvalidMessage,
     MessageTooLarge,
     StoreError,
-    UnknownHandle,
 )
 from contextkit.expansion import Expansion
+from contextkit.handles import expand
+from contextkit.instructions import instructed, instructions_of, parse_instructions
 from contextkit.ledger import Ledger
-from contextkit.log import Entry
-from contextkit.messages import Message, text_message
-from contextkit.piece import entry_handle, parse_handle
+from contextkit.messages import Message
+from contextkit.piece import entry_handle
 from contextkit.pipeline import begin, run
 from contextkit.reader import TurnLog
 from contextkit.replies import reply_of
 from contextkit.seal import Plan, seal
-from contextkit.store import StoredView, ThreadRecord
-from contextkit.summary import parse_summary_handle
+from contextkit.store import ThreadRecord
 from contextkit.thread_log import ThreadLog
-from contextkit.verdict import read_verdict
-from contextkit.view import View
 
 if TYPE_CHECKING:
     from contextkit.manager import ContextManager
@@ -126,20 +123,9 @@ class Thread:
 
         Raises `UnknownHandle`.
         """
-        if (named := parse_chunk_handle(handle)) is not None:
-            return self._expand_chunks(handle, *named)
         with self._lock:
             self._log.refresh()
-            span = parse_handle(handle) or parse_summary_handle(handle)
-            if span is None or span[1] > self._log.n_entries:
-                newest = self._log.n_entries - 1
-                reach = f"goes up to m{newest}" if newest >= 0 else "is empty"
-                raise UnknownHandle(
-                    f"{handle!r} names nothing in thread {self.name!r}; handles look like m17, m3-17, "
-                    f"s1.3-17 or d1.0 and this thread {reach}"
-                )
-            entries = self.manager.history.entries(self.record_, *span)
-            return Expansion(handle, [entry.message for entry in entries])
+            return expand(self.manager.history, self.record_, self._log.n_entries, handle)
 
     def fork(self, at: int | None = None, name: str | None = None) -> Thread:
         """A new thread that shares entries `0 <= seq < at` (all of them without `at`)."""
@@ -176,41 +162,44 @@ class Thread:
 
     # -- the turn ------------------------------------------------------------------------------
 
-    def assemble(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Call:
+    def assemble(self, input: Any = None, *, tools: Sequence[Any] = (), system: Any = None) -> Call:
         """The next call: history, this input, these tools, under the budget. Sends and writes nothing.
 
-        Without an input the log itself asks (in a tool loop, after the results were appended).
+        Without an input the log itself asks (in a tool loop, after the results were appended). `system`
+        are the instructions from this call on; without it they stay as they are.
         Raises `BudgetExceeded` naming what does not fit, `InvalidMessage` for an input that is none.
         """
-        return self._assemble(input, tools, None)
+        return self._assemble(input, tools, system, None)
 
-    def respond(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Reply:
+    def respond(self, input: Any = None, *, tools: Sequence[Any] = (), system: Any = None) -> Reply:
         """Assemble, send, append what was asked and answered, close the ledger.
 
         Where the provider counts more tokens than its window has, the call is made once more with
         the corrected count; a second refusal is raised as `ContextOverflow`.
         """
-        call = self.assemble(input, tools=tools)
+        call = self.assemble(input, tools=tools, system=system)
         backend = self.manager.backend
         try:
             reply = backend.complete(call)
         except ContextOverflow as error:
-            call = self.corrected(call, error, input, tools=tools)
+            call = self.corrected(call, error, input, tools=tools, system=system)
             reply = backend.complete(call)
         self.record(call, reply)
         return reply
 
-    def stream(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Iterator[ReplyChunk]:
+    def stream(
+        self, input: Any = None, *, tools: Sequence[Any] = (), system: Any = None
+    ) -> Iterator[ReplyChunk]:
         """Like `respond`, handing on chunks as they come; recorded once the last one has come.
 
         A reader that stops early leaves the thread as it was.
         """
-        call = self.assemble(input, tools=tools)
+        call = self.assemble(input, tools=tools, system=system)
         try:
             chunks = self.manager.backend.stream(call)
             first = next(chunks, None)
         except ContextOverflow as error:
-            call = self.corrected(call, error, input, tools=tools)
+            call = self.corrected(call, error, input, tools=tools, system=system)
             chunks = self.manager.backend.stream(call)
             first = next(chunks, None)
         if first is None:
@@ -218,7 +207,13 @@ class Thread:
         yield from self._recorded(call, first, chunks)
 
     def corrected(
-        self, call: Call, error: ContextOverflow, input: Any = None, *, tools: Sequence[Any] = ()
+        self,
+        call: Call,
+        error: ContextOverflow,
+        input: Any = None,
+        *,
+        tools: Sequence[Any] = (),
+        system: Any = None,
     ) -> Call:
         """The call made again after a provider found it too long; for callers who send it themselves.
 
@@ -231,7 +226,7 @@ class Thread:
             counter.observe(measure, error.actual_tokens)
             shrink = min(shrink, 0.98 * counter.upper(measure) / error.actual_tokens)
         limit = min(call.ledger.limit_tokens, call.upper_tokens)
-        return self._assemble(input, tools, int(limit * shrink))
+        return self._assemble(input, tools, system, int(limit * shrink))
 
     def record(self, call: Call, reply: Reply | Message | Any) -> Ledger:
         """Append the call's input and the reply, commit its sticky edits, close its ledger.
@@ -252,44 +247,33 @@ class Thread:
         with self._lock:
             if plan.is_recorded:
                 raise ContextKitError("this call was recorded already; assemble the next one")
-            ledger: Ledger = self._commit(call, plan, answer)
+            ledger: Ledger = commit(self.manager, self._log, call, plan, answer)
             plan.is_recorded, self.last_call = True, call
         if self.manager.observer is not None:
             self.manager.observer.recorded(call, ledger, answer)
         return ledger
 
-    async def aassemble(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Call:
+    async def aassemble(
+        self, input: Any = None, *, tools: Sequence[Any] = (), system: Any = None
+    ) -> Call:
         """`assemble` in a worker thread."""
         from contextkit import bridge
 
-        return await bridge.call(self.assemble, input, tools=tools)
+        return await bridge.call(self.assemble, input, tools=tools, system=system)
 
-    async def arespond(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Reply:
+    async def arespond(
+        self, input: Any = None, *, tools: Sequence[Any] = (), system: Any = None
+    ) -> Reply:
         """`respond` in a worker thread."""
         from contextkit import bridge
 
-        return await bridge.call(self.respond, input, tools=tools)
+        return await bridge.call(self.respond, input, tools=tools, system=system)
 
-    def astream(self, input: Any = None, *, tools: Sequence[Any] = ()) -> Any:
+    def astream(self, input: Any = None, *, tools: Sequence[Any] = (), system: Any = None) -> Any:
         """`stream` as an async iterator of chunks."""
         from contextkit import bridge
 
-        return bridge.iterate(lambda: self.stream(input, tools=tools))
-
-    # -- inner: documents ----------------------------------------------------------------------
-
-    def _expand_chunks(self, handle: str, document: int, chunk: int | None) -> Expansion:
-        start, stop = (0, None) if chunk is None else (chunk, chunk + 1)
-        chunks = self.manager.history.chunks(self.record_, document, start, stop)
-        if not chunks:
-            known = (
-                ", ".join(f"{d.handle} ({d.n_chunks} chunks)" for d in self.documents()) or "none"
-            )
-            raise UnknownHandle(
-                f"{handle!r} names nothing in thread {self.name!r}; its documents: {known}"
-            )
-        text = "".join(each.text for each in chunks)
-        return Expansion(handle, [text_message("user", text)])
+        return bridge.iterate(lambda: self.stream(input, tools=tools, system=system))
 
     # -- inner: the log ------------------------------------------------------------------------
 
@@ -306,26 +290,33 @@ class Thread:
 
     # -- inner: the turn -----------------------------------------------------------------------
 
-    def _assemble(self, input: Any, tools: Sequence[Any], limit_tokens: int | None) -> Call:
+    def _assemble(
+        self, input: Any, tools: Sequence[Any], system: Any, limit_tokens: int | None
+    ) -> Call:
         observer = self.manager.observer
         if observer is None:
-            return self._sealed(input, tools, limit_tokens)
+            return self._sealed(input, tools, system, limit_tokens)
         with observer.assembling(self.name, self.tenant) as tell:
-            call = self._sealed(input, tools, limit_tokens)
+            call = self._sealed(input, tools, system, limit_tokens)
             tell(call)
             return call
 
-    def _sealed(self, input: Any, tools: Sequence[Any], limit_tokens: int | None) -> Call:
+    def _sealed(
+        self, input: Any, tools: Sequence[Any], system: Any, limit_tokens: int | None
+    ) -> Call:
         manager = self.manager
         new = [] if input is None else self._parse(input)
         for index, message in enumerate(new):
             if message.is_empty and message.role == "user":
                 raise InvalidMessage(f"input.{index}: empty; say something or leave the input out")
-        measures = [manager.counter.measure(message) for message in new]
+        opening = [] if system is None else self._parse(parse_instructions(system))
         parsed_tools = tuple(parse_tools(tools))
         with self._lock:
             self._log.refresh()
             view, n_entries = self._log.view, self._log.n_entries
+            if not n_entries and new and not instructions_of(new):
+                new = [*opening, *new]
+            measures = [manager.counter.measure(message) for message in new]
             pending = self._log.chained(new, measures)
             if not n_entries and not pending:
                 raise InvalidMessage(
@@ -333,6 +324,8 @@ class Thread:
                 )
             log = TurnLog(self._log.reader, pending, n_entries)
             start, turn = begin(self, log, view, parsed_tools, limit_tokens)
+            if opening:
+                start = instructed(start, opening)
             irregular = self._log.is_irregular() or any(entry.irregular for entry in pending)
             draft = run(manager.policies, start, turn, irregular)
             if manager.schedule is not None:
@@ -361,35 +354,3 @@ class Thread:
             close = getattr(chunks, "close", None)
             if close is not None:
                 close()
-
-    def _commit(self, call: Call, plan: Plan, reply: Reply) -> Ledger:
-        manager, log = self.manager, self._log
-        new = plan.draft.log.entries(plan.n_entries, plan.draft.log.stop)
-        messages = [*(entry.message for entry in new), reply.message]
-        measures = [*(entry.measure for entry in new), manager.counter.measure(reply.message)]
-        self._learn(plan, reply)
-        cost_usd = manager.cost_of(reply.usage)
-        ledger = call.ledger.closed(0, reply.usage, cost_usd, read_verdict(reply.raw))
-        before = log.view.sent
-        ledger = manager.calibrate(ledger, manager.clock() - before.at if before else None)
-
-        def store(entries: list[Entry]) -> tuple[View, Ledger]:
-            view, body = log.view, None
-            by = entries[0].seq - plan.n_entries
-            account = ledger.renumbered(plan.n_entries, by) if by else ledger
-            turn = json.dumps(account.to_dict())
-            if plan.base_version == view.version:
-                view, body = views.following(view, plan, entries, manager.clock())
-            stored = None if body is None else StoredView(view.version, body)
-            number = log.store.commit(self.record_, entries=entries, view=stored, turn=turn)
-            return view, replace(account, turn=number)
-
-        _, (log.view, account) = log.write(messages, measures, store, new)
-        return account
-
-    def _learn(self, plan: Plan, reply: Reply) -> None:
-        counter = self.manager.counter
-        if reply.usage is None or counter.exact or not reply.usage.input_tokens:
-            return
-        counter.observe(plan.draft.measure, reply.usage.input_tokens)
-        self.manager.save_counter()

@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from contextkit import bridge
-from contextkit.adapters._conversations import Begun, Conversations, Whole
+from contextkit.adapters._conversations import Begun, Conversations
+from contextkit.adapters._said import Whole
 from contextkit.errors import ConfigError, InvalidMessage
+from contextkit.instructions import is_instruction
 from contextkit.overflow import Overflow, find_overflow, overflow_of
 
 if TYPE_CHECKING:
@@ -94,8 +96,9 @@ class Assembled(Generic[Item]):
         """Every message of the call, with its place in what the framework said where it is from there."""
         draft = self.call.plan.draft
         for piece in draft.pieces:
+            is_said = piece.is_log or is_instruction(piece)
             for offset, message in enumerate(draft.shown(piece)):
-                yield (self._place(piece.start + offset) if piece.is_log else None), message
+                yield (self._place(piece.start + offset) if is_said else None), message
 
     def _place(self, seq: int) -> int | None:
         """Where entry `seq` was said; None for what another process appended meanwhile."""

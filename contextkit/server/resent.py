@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from threading import Lock
 
+from contextkit.messages import Message
 from contextkit.server.json_body import Body
 
 Place = tuple[str, ...]
@@ -36,6 +37,8 @@ class Known:
     """Their comparison keys."""
     n_opening: int
     """How many of them a conversation is known by."""
+    instructions: tuple[Message, ...]
+    """The messages that open it as instructions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from contextkit.dialects import anthropic, openai
 from contextkit.errors import InvalidMessage
+from contextkit.instructions import is_instruction
 from contextkit.messages import Message
 
 if TYPE_CHECKING:
@@ -27,13 +28,18 @@ _TURNS = ("user", "assistant")
 
 
 def is_as_said(call: Call) -> bool:
-    """Whether the call shows the log's own messages, all of them and nothing else."""
+    """Whether the call shows what was said, all of it and nothing else."""
     reach = 0
     for piece in call.plan.draft.pieces:
-        if not piece.is_log or piece.start != reach:
+        if not _is_said(piece) or piece.start != reach:
             return False
         reach = piece.stop
     return bool(reach == call.plan.draft.log.stop)
+
+
+def _is_said(piece: Piece) -> bool:
+    """Whether a piece shows the request's own messages; its instructions may be later than the log's."""
+    return piece.is_log or is_instruction(piece)
 
 
 def spliced(history: History, call: Call) -> bytes | None:
@@ -61,7 +67,7 @@ def _behind(pieces: tuple[Piece, ...], n_head: int) -> list[tuple[int, int, Piec
     placed: list[tuple[int, int, Piece]] = []
     reach = 0
     for piece in pieces:
-        if reach < n_head and (not piece.is_log or piece.start != reach):
+        if reach < n_head and (not _is_said(piece) or piece.start != reach):
             return None
         reach = max(reach, piece.stop)
         start, stop = max(0, piece.start - n_head), piece.stop - n_head
@@ -85,9 +91,10 @@ def _part(
     history: History, place: tuple[int, int, Piece], dump: Callable[[Message], dict[str, Any]]
 ) -> bytes:
     start, stop, piece = place
-    if piece.shown is None:
+    if _is_said(piece):
         raw = history.body.raw
         before = history.end(start) if start else history.body.array_at
         return raw[raw.index(b"{", before) : history.end(stop)]
-    written = [json.dumps(dump(m), ensure_ascii=False, allow_nan=False) for m in piece.shown]
+    shown = piece.shown or ()
+    written = [json.dumps(dump(m), ensure_ascii=False, allow_nan=False) for m in shown]
     return ",".join(written).encode()

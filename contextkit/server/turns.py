@@ -13,14 +13,11 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from contextkit.adapters._conversations import (
-    Begun,
-    Conversations,
-    KnownThreads,
-    content_key,
-    opening,
-)
+from contextkit.adapters._conversations import Begun, Conversations
+from contextkit.adapters._known import KnownThreads
+from contextkit.adapters._said import INSTRUCTION, content_key, content_keys, opening
 from contextkit.errors import InvalidMessage
+from contextkit.instructions import instructions_of
 from contextkit.messages import Message
 from contextkit.overflow import find_overflow
 from contextkit.server import json_body
@@ -59,10 +56,16 @@ class History:
         self.new = new
         self.n_known = match.n_messages if match else 0
         """Messages between the head and the new ones."""
-        self.body_keys = match.known.keys[: self.n_known] if match else []
-        self.body_keys += map(content_key, new)
+        self.body_keys = (
+            match.known.keys[: self.n_known] + [content_key(message) for message in new]
+            if match
+            else content_keys(new)
+        )
         """The keys of the array's messages, without the head's."""
-        self.keys = [*map(content_key, head), *self.body_keys] if head else self.body_keys
+        self.keys = [INSTRUCTION] * len(head) + self.body_keys if head else self.body_keys
+        self.body_instructions = match.known.instructions if match else tuple(instructions_of(new))
+        """Those that open the array."""
+        self.instructions = (*head, *self.body_instructions)
         self.n_opening = len(head) + match.known.n_opening if match else opening((*head, *new))
 
     @property
@@ -213,7 +216,8 @@ def _known(history: History) -> Known | None:
         return None
     keys = history.body_keys
     keys = keys if len(keys) == n_messages[-1] else keys[: n_messages[-1]]
-    return Known(_bare(body), body.raw[: ends[-1]], ends, n_messages, keys, n_opening)
+    read = body.raw[: ends[-1]]
+    return Known(_bare(body), read, ends, n_messages, keys, n_opening, history.body_instructions)
 
 
 def _n_cuts(match: Match) -> int:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contextkit.adapters._conversations import content_key
+from contextkit.adapters._said import content_keys
 from contextkit.backend import Reply
 from contextkit.errors import ContextKitError
 from contextkit.server import json_body
@@ -165,7 +165,7 @@ def test_keys_are_those_of_the_whole_body(steps: list[tuple[str, int, bool]]) ->
             assert fresh is not None
             assert started.history.keys == fresh.keys
             assert started.history.n_opening == fresh.n_opening
-            assert list(map(content_key, started.history.since(0))) == fresh.keys
+            assert content_keys(started.history.since(0)) == fresh.keys
             assert started.sent == raw
             if answered:
                 finish(turns, started)
