@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from contextkit import bridge
 from contextkit.adapters._conversations import Begun, Conversations
@@ -24,12 +24,14 @@ from contextkit.overflow import Overflow, find_overflow, overflow_of
 
 if TYPE_CHECKING:
     from contextkit.backend import Reply
-    from contextkit.call import Call
+    from contextkit.call import CachePoint, Call
     from contextkit.manager import ContextManager
     from contextkit.messages import Message
     from contextkit.tools import Tool
 
 Item = TypeVar("Item")
+Mark: TypeAlias = Callable[[Item, "CachePoint"], Sequence[Item] | None]
+"""What stands for an item that a cache point is put behind; None where it has no place for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +66,30 @@ class Assembled(Generic[Item]):
     def call(self) -> Call:
         return self.begun.call
 
-    def show(self, make: Callable[[Message], Sequence[Item]]) -> list[Item]:
-        """The call in the framework's objects: those it shows unchanged, others by `make`."""
+    def show(
+        self, make: Callable[[Message], Sequence[Item]], mark: Mark[Item] | None = None
+    ) -> list[Item]:
+        """The call in the framework's objects: those it shows unchanged, others by `make`.
+
+        `mark` puts the provider's cache points on them, where the framework has a form for that.
+        """
         starts = self._starts()
         rows = list(self._rows())
-        out: list[Item] = []
+        out: list[tuple[int, Sequence[Item]]] = []
         at = 0
         while at < len(rows):
             index, message = rows[at]
             whole = None if index is None else starts.get(index)
             size = len(whole.messages) if whole else 1
             if whole and [row[0] for row in rows[at : at + size]] == _counting(index, size):
-                out.extend(whole.items)
+                at += size
+                out.append((at, whole.items))
             else:
-                size = 1
-                out.extend(make(message))
-            at += size
-        return out
+                at += 1
+                out.append((at, make(message)))
+        if mark is not None:
+            _put_points(out, self.call.cache_points, mark)
+        return [item for _, items in out for item in items]
 
     def _starts(self) -> dict[int, Unit[Item]]:
         """The units by the place of their first message."""
@@ -106,6 +115,24 @@ class Assembled(Generic[Item]):
         if new >= 0:
             return self.begun.n_entries + new
         return seq if seq < self.begun.n_entries else None
+
+
+def _put_points(
+    out: list[tuple[int, Sequence[Item]]], points: Sequence[CachePoint], mark: Mark[Item]
+) -> None:
+    """Each point on the last item up to it that takes one; a little early is better than none."""
+    taken: set[int] = set()
+    for point in points:
+        for index in range(len(out) - 1, -1, -1):
+            end, items = out[index]
+            if end > point.after or not items:
+                continue
+            marked = None if index in taken else mark(items[-1], point)
+            if marked is not None:
+                taken.add(index)
+                out[index] = end, (*items[:-1], *marked)
+            if marked is not None or index in taken:
+                break
 
 
 def _counting(start: int | None, size: int) -> list[int]:

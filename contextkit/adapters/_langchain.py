@@ -40,7 +40,11 @@ from contextkit.usage import Usage
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
+    from contextkit.adapters._framework import Mark
+    from contextkit.call import CachePoint
+
 DIALECT = "langchain"
+_POINT = "cache_control"
 _ROLES: dict[str, Role] = {"human": "user", "ai": "assistant", "system": "system"}
 _SPOKEN: tuple[Role, ...] = ("system", "developer", "user", "assistant")
 _CALLS = ("tool_use", "tool_call", "function_call", "tool_call_chunk", "input_json_delta")
@@ -74,6 +78,31 @@ def make(message: Message) -> list[BaseMessage]:
     if message.role in ("system", "developer"):
         return [SystemMessage(content, name=message.name)]
     return [HumanMessage(content, name=message.name)]
+
+
+def marks_of(model: Any, messages: Sequence[BaseMessage]) -> Mark[BaseMessage] | None:
+    """How cache points are put on messages for this model.
+
+    None where it takes none, and where the user has put some on them himself.
+    """
+    if not str(getattr(model, "_llm_type", "")).startswith("anthropic-chat"):
+        return None
+    contents: list[Any] = [m.content for m in messages]  # pyright: ignore[reportUnknownMemberType]
+    blocks = [
+        b for content in contents if isinstance(content, list) for b in cast("list[Any]", content)
+    ]
+    return None if any(isinstance(b, dict) and _POINT in b for b in blocks) else _mark
+
+
+def _mark(message: BaseMessage, point: CachePoint) -> list[BaseMessage] | None:
+    """Anthropic's cache point on the last block, as langchain-anthropic hands it on."""
+    content: Any = message.content  # pyright: ignore[reportUnknownMemberType]
+    blocks: list[Any] = [content] if isinstance(content, str) else list(content)
+    if isinstance(message, AIMessage) or not blocks or not blocks[-1]:
+        return None
+    last = {"type": "text", "text": blocks[-1]} if isinstance(blocks[-1], str) else blocks[-1]
+    held = {"type": "ephemeral"} | ({"ttl": point.ttl} if point.ttl == "1h" else {})
+    return [message.model_copy(update={"content": [*blocks[:-1], {**last, _POINT: held}]})]
 
 
 def parse_tools(tools: Sequence[BaseTool | dict[str, Any]]) -> list[Tool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.messages import (
     BinaryContent,
@@ -35,6 +35,10 @@ from pydantic_core import to_jsonable_python
 from contextkit import messages as ours
 from contextkit.adapters._framework import Unit
 from contextkit.messages import Message, Part, text_message
+
+if TYPE_CHECKING:
+    from contextkit.adapters._framework import Mark
+    from contextkit.call import CachePoint as Point
 
 DIALECT = "pydantic-ai"
 
@@ -98,6 +102,25 @@ def make(message: Message) -> list[Said]:
     content = [_make_content(part) for part in message.parts]
     only = content[0] if len(content) == 1 else None
     return [Said(None, UserPromptPart(content=only if isinstance(only, str) else content))]
+
+
+def marks_of(messages: Iterable[ModelMessage]) -> Mark[Said] | None:
+    """How cache points are put on messages; None where the user has put some on them himself.
+
+    Pydantic-AI leaves them out for models that take none.
+    """
+    requests = [message for message in messages if isinstance(message, ModelRequest)]
+    said = [
+        part.content for each in requests for part in each.parts if isinstance(part, UserPromptPart)
+    ]
+    is_marked = any(isinstance(item, CachePoint) for content in said for item in content)
+    return None if is_marked else _mark
+
+
+def _mark(said: Said, point: Point) -> list[Said] | None:
+    if said.part is None or isinstance(said.part, SystemPromptPart):
+        return None
+    return [said, Said(said.source, UserPromptPart(content=[CachePoint(ttl=point.ttl)]))]
 
 
 def parse_response(response: ModelResponse) -> Message:

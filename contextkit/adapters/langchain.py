@@ -102,8 +102,7 @@ class ContextMiddleware(AgentMiddleware[ManagedState, Any, Any]):
         return _extended(response, assembled)
 
     def _begin(self, request: Request, thread: str | None) -> Assembled[BaseMessage]:
-        system = [request.system_message] if request.system_message else []
-        said: list[BaseMessage] = [*system, *request.messages]
+        said = _said(request)
         tools = forms.parse_tools(request.tools) + _answer_schemas(request.response_format)
         with _known_to_langchain():
             return self._bridge.begin(units_of(said, forms.parse), tools, thread=thread)
@@ -160,9 +159,16 @@ def _answer_schemas(asked: Any) -> list[Tool]:
     return [Tool(spec.name, spec.description, spec.json_schema) for spec in specs]
 
 
+def _said(request: Request) -> list[BaseMessage]:
+    system = [request.system_message] if request.system_message else []
+    return [*system, *request.messages]
+
+
 def _shown(request: Request, assembled: Assembled[BaseMessage]) -> Request:
     """The request with what the call shows, its system message where LangChain keeps it."""
-    shown = assembled.show(forms.make)
+    settings: Any = request.model_settings or {}
+    marks = None if "cache_control" in settings else forms.marks_of(request.model, _said(request))
+    shown = assembled.show(forms.make, marks)
     system = None
     if request.system_message is not None and shown and isinstance(shown[0], SystemMessage):
         system, shown = shown[0], shown[1:]

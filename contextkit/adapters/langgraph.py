@@ -51,6 +51,7 @@ class ModelNode(Runnable[Any, dict[str, Any]]):
         tenant: str = "default",
     ) -> None:
         self._model: Any = cast("Any", model).bind_tools(tools) if tools else model
+        self._bare_model = model
         self._tools = forms.parse_tools(list(tools))
         self._system = SystemMessage(system) if isinstance(system, str) else system
         self._key = messages_key
@@ -62,10 +63,10 @@ class ModelNode(Runnable[Any, dict[str, Any]]):
         """Ask the model; once more, smaller, where the provider finds the request too long."""
         assembled = self._begin(input, config)
         try:
-            reply: AIMessage = self._model.invoke(assembled.show(forms.make), config, **kwargs)
+            reply: AIMessage = self._model.invoke(self._show(assembled), config, **kwargs)
         except Exception as error:  # noqa: BLE001  all but "too long" is raised again
             assembled = self._bridge.smaller(assembled, error)
-            reply = self._model.invoke(assembled.show(forms.make), config, **kwargs)
+            reply = self._model.invoke(self._show(assembled), config, **kwargs)
         self._bridge.finish(assembled, partial(forms.reply_of, reply))
         return {self._key: [reply]}
 
@@ -75,14 +76,16 @@ class ModelNode(Runnable[Any, dict[str, Any]]):
         """`invoke` for asynchronous graphs; contextkit's part runs in worker threads."""
         assembled = await bridge.call(self._begin, input, config)
         try:
-            reply: AIMessage = await self._model.ainvoke(
-                assembled.show(forms.make), config, **kwargs
-            )
+            reply: AIMessage = await self._model.ainvoke(self._show(assembled), config, **kwargs)
         except Exception as error:  # noqa: BLE001  all but "too long" is raised again
             assembled = await self._bridge.asmaller(assembled, error)
-            reply = await self._model.ainvoke(assembled.show(forms.make), config, **kwargs)
+            reply = await self._model.ainvoke(self._show(assembled), config, **kwargs)
         await self._bridge.afinish(assembled, partial(forms.reply_of, reply))
         return {self._key: [reply]}
+
+    def _show(self, assembled: Assembled[BaseMessage]) -> list[BaseMessage]:
+        said = [item for unit in assembled.units for item in unit.items]
+        return assembled.show(forms.make, forms.marks_of(self._bare_model, said))
 
     def _begin(self, state: Any, config: RunnableConfig | None) -> Assembled[BaseMessage]:
         held: Any = (

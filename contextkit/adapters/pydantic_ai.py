@@ -95,7 +95,8 @@ class ManagedContext(AbstractCapability[Any]):
             said = forms.units(request_context.messages, instructions)
             thread = self._bridge.thread or ctx.conversation_id
             self._assembled = await self._bridge.abegin(said, _tools(parameters), thread=thread)
-        shown = forms.joined(self._assembled.show(forms.make))
+        marks = forms.marks_of(request_context.messages)
+        shown = forms.joined(self._assembled.show(forms.make, marks))
         return replace(request_context, messages=shown)
 
     async def after_model_request(
