@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from contextkit import bridge
 from contextkit.adapters._conversations import Begun, Conversations
 from contextkit.adapters._extras import needed
+from contextkit.adapters._litellm_points import pointed
 from contextkit.adapters._proxy import function as managed_function
 from contextkit.adapters.openai import CHAT
 from contextkit.replies import chat_reply, plain
 
 if TYPE_CHECKING:
     from contextkit.backend import Reply
+    from contextkit.call import Call
     from contextkit.manager import ContextManager
 
 CustomLogger: Any = needed("litellm.integrations.custom_logger", "litellm").CustomLogger
@@ -140,4 +142,8 @@ def _said(message: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in message.items() if name != _SPECIFIC}
 
 
-_WIRE = replace(CHAT, reply=_reply)
+def _write(request: dict[str, Any], call: Call) -> dict[str, Any]:
+    return pointed(CHAT.write(request, call), call)
+
+
+_WIRE = replace(CHAT, write=_write, reply=_reply)

@@ -11,8 +11,19 @@ from typing import Any
 import pytest
 
 from contextkit.manager import ContextManager
-from tests.adapters.managers import RESERVE, question, said
-from tests.adapters.scenario import MODEL, QUICK, SLOW, SYSTEM, TOOLS, check, made, ready, run_tool
+from tests.adapters.managers import RESERVE, WINDOW, agent, manager_of, question, said
+from tests.adapters.scenario import (
+    MODEL,
+    QUICK,
+    SLOW,
+    SYSTEM,
+    TOOLS,
+    check,
+    ledgers,
+    made,
+    ready,
+    run_tool,
+)
 from tests.fakes.answers import Failure, saying
 from tests.fakes.provider import FakeProvider
 
@@ -101,6 +112,39 @@ def test_a_loop_with_tools(provider: FakeProvider, manager: ContextManager, n_tu
                 break
             history += results
     check(provider, manager, n_turns)
+
+
+def test_claude_gets_cache_points(provider: FakeProvider) -> None:
+    provider.respond, provider.window = agent, WINDOW
+    backend = {"kind": "anthropic", "model": "claude-sonnet-5", "api_key": "k"}
+    with manager_of(backend) as manager:
+        completion = wrap(litellm.completion, manager)
+        history: list[Any] = [{"role": "system", "content": SYSTEM * 30}]
+        for number in range(QUICK):
+            history.append({"role": "user", "content": question(number)})
+            results = history
+            while results:
+                message = (
+                    completion(
+                        model="anthropic/claude-sonnet-5",
+                        messages=history,
+                        tools=SCHEMAS,
+                        max_tokens=RESERVE,
+                        api_base=provider.origin,
+                        api_key="k",
+                    )
+                    .choices[0]
+                    .message
+                )
+                history.append(message)
+                results = answers(message)
+                history += results
+        assert not provider.refused
+        assert all("cache_control" in json.dumps(seen.body) for seen in provider.seen)
+        read = sum(seen.usage["cache_read_input_tokens"] for seen in provider.seen)
+        assert read > 5 * sum(seen.usage["input_tokens"] for seen in provider.seen)
+        recorded = [turn.usage.cache_read_tokens for turn in ledgers(manager) if turn.usage]
+        assert recorded == [seen.usage["cache_read_input_tokens"] for seen in provider.seen]
 
 
 def test_nothing_is_recorded_after_an_error(
