@@ -64,6 +64,21 @@ def test_a_log_without_instructions_gets_some() -> None:
             thread.record(call, Reply.of("yes"))
 
 
+def test_what_changes_with_every_call_is_not_written_to_the_cache() -> None:
+    claude = {"kind": "anthropic", "model": "claude-sonnet-5", "api_key": "k"}
+    tool = {"name": "look", "input_schema": {"type": "object", "properties": {}}}
+    with made(backend=claude, budget={"window": 4_000, "reply_reserve": 50}) as manager:
+        thread = manager.thread("t")
+        points: list[list[int]] = []
+        for day in ("Monday", "Tuesday", "Wednesday", "Wednesday", "Wednesday"):
+            call = thread.assemble("And now?", tools=[tool], system=f"It is {day}.")
+            points.append([point.after for point in call.cache_points])
+            thread.record(call, Reply.of("fine"))
+        assert points[2] == [0]
+        assert [len(found) for found in points[:2]] == [2, 3]
+        assert len(points[3]) == len(points[4]) == 3
+
+
 def test_only_a_system_gives_instructions() -> None:
     with made() as manager, pytest.raises(InvalidMessage, match=r"^system\.0\.role: 'user'"):
         manager.thread("t").assemble("One?", system=[{"role": "user", "content": "Be kind."}])

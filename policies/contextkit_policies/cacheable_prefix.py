@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from contextkit.draft import Draft
+from contextkit.instructions import KIND
 from contextkit.log_view import leading_system
 from contextkit.policy import Policy, Stage, Turn
 
@@ -48,6 +49,9 @@ class CacheablePrefix(Policy):
             return draft
         most = MAX_POINTS if rule is None else min(MAX_POINTS, rule.max_cache_points)
         system = leading_system(draft.log)
+        if _is_restless(draft, turn, system):
+            tools_only = ((-1, "5m", "the end of the tools"),) if draft.tools else ()
+            return draft.with_cache_points(tools_only)
         points: dict[int, str] = {}
         if system or draft.tools:
             points[system - 1] = "the end of the system" if system else "the end of the tools"
@@ -62,6 +66,17 @@ class CacheablePrefix(Policy):
         chosen = sorted(points.items(), key=lambda point: -point[0])[:most]
         ttl = _cheaper(draft, turn) if self.ttl == "auto" else self.ttl
         return draft.with_cache_points(tuple((seq, ttl, why) for seq, why in sorted(chosen)))
+
+
+def _is_restless(draft: Draft, turn: Turn, system: int) -> bool:
+    """Whether the instructions changed with the call before and with this one too.
+
+    Then nothing behind them is expected to be read again, and writing it would only cost more.
+    """
+    before = turn.last_call
+    if before is None or before.ledger.prefix.policy != KIND:
+        return False
+    return draft.messages[:system] != before.messages[:system]
 
 
 def _cheaper(draft: Draft, turn: Turn) -> str:
