@@ -46,6 +46,9 @@ class ThreadLog:
             if stored is None:
                 self.view = View()
                 return
+            # A turn that was committed between the two reads: its view covers entries behind that head.
+            head = self.store.head(self.record)
+            self.reader.n_entries = head.n_entries
             body = json.loads(stored.body)
             covered = views.shown_ranges(body)
             newest = (covered[-1][1] if covered else 0, head.n_entries)

@@ -7,11 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import contextkit
+from contextkit.backend import Reply
 from contextkit.errors import StoreBusy, StoreError, ViewConflict
-from contextkit.store import StoredView
+from contextkit.manager import ContextManager
+from contextkit.store import StoredView, ThreadRecord
 from contextkit.stores.sql import SqlHistory
 from tests.stores.making import Store, commit_turn, everything, grow, opened
 from tests.stores.processes import Writer, finish
+
+
+def manager_on(url: str) -> ContextManager:
+    return contextkit.load(
+        {
+            "history": {"kind": "sql", "url": url},
+            "budget": {"window": 500, "reply_reserve": 100},
+            "policies": ["sliding_window"],
+        }
+    )
 
 
 def test_sixty_appends_from_threads_are_sixty_entries(store: Store) -> None:
@@ -130,3 +143,26 @@ def test_sessions_under_way_survive_the_failure_of_another(history: SqlHistory) 
             failing.rows("SELECT * FROM no_such_table")
         assert session.rows("SELECT count(*) FROM contextkit_entries") == [(1,)]
     assert history.head(thread).n_entries == 1
+
+
+def test_a_turn_that_is_committed_while_another_writer_looks(
+    history: SqlHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log's length and its view are read one after the other; a turn may come between them."""
+    with manager_on(history.url) as one, manager_on(history.url) as other:
+        thread = one.thread("t")
+        thread.respond("one")
+        read = SqlHistory.view
+
+        def view(history: SqlHistory, record: ThreadRecord) -> StoredView | None:
+            monkeypatch.undo()
+            thread.respond("two")
+            return read(history, record)
+
+        late = other.thread("t")
+        monkeypatch.setattr(SqlHistory, "view", view)
+        call = late.assemble("three")
+        assert [m.text for m in call.messages if m.role == "user"] == ["one", "two", "three"]
+        late.record(call, Reply.of("fine"))
+        assert len(thread) == 6
+        assert one.verify() == []
