@@ -145,6 +145,10 @@ class StoreError(ContextKitError):
     """History could not be read or written; what was acknowledged before is still there."""
 
 
+class UnknownThread(StoreError):
+    """A thread that is not there, or was forgotten meanwhile."""
+
+
 class StoreBusy(StoreError):
     """Another writer held the lock for longer than the configured time-out."""
 

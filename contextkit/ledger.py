@@ -7,7 +7,7 @@ expected to read; and, once the call was sent, what it really used.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from contextkit.errors import UnknownHandle
@@ -92,6 +92,12 @@ class Ledger:
     """The real cost of the call by its usage and the dated prices, input and output."""
     verdict: Verdict | None = None
     """What the provider said about its cache, where it was asked."""
+
+    def __repr__(self) -> str:
+        reach = f"{self.input_tokens:,} of {self.limit_tokens:,} tokens"
+        return (
+            f"Ledger({self.thread!r}, turn {self.turn}, {reach}, {len(self.decisions)} decisions)"
+        )
 
     @property
     def limit_tokens(self) -> int:
@@ -197,7 +203,9 @@ class Ledger:
         out["decisions"] = [d._asdict() for d in self.decisions]
         for name in ("prefix", "forecast", "usage", "verdict"):
             value = out[name]
-            out[name] = None if value is None else asdict(value)
+            out[name] = (
+                None if value is None else {f.name: getattr(value, f.name) for f in fields(value)}
+            )
         out["notes"] = list(self.notes)
         out["sections"] = self.sections
         out["limit_tokens"] = self.limit_tokens

@@ -17,9 +17,10 @@ from contextkit.backend import Backend
 from contextkit.background import Background
 from contextkit.budget import Budget
 from contextkit.calibration import Calibration
-from contextkit.config import DEFAULT_POLICIES, Config, check_order, read
+from contextkit.config import DEFAULT_POLICIES, Config, check_order, find_limits, find_notes, read
+from contextkit.config_source import Source
 from contextkit.embedding import Embedder
-from contextkit.errors import ConfigError, StoreBusy
+from contextkit.errors import ConfigError, StoreBusy, UnknownThread
 from contextkit.ledger import Ledger
 from contextkit.observer import Observer
 from contextkit.policy import Policy
@@ -96,7 +97,9 @@ class ContextManager:
         self.schedule = config.schedule
         self.counter = self.backend.counter
         capabilities = self.backend.capabilities
-        self.window, self.reply_reserve = self.budget.resolve(capabilities.context_window)
+        self.window, self.reply_reserve = find_limits(config)
+        self.notes = find_notes(config)
+        """What every call of this manager has to say: an assumed window, an estimating counter."""
         self.rule: pricing.CacheRule | None = _rule(
             capabilities.provider, capabilities.model, config.cache_rules
         )
@@ -119,6 +122,11 @@ class ContextManager:
             if learned:
                 self.counter.restore(learned)
 
+    def __repr__(self) -> str:
+        stack = ", ".join(policy.kind for policy in self.policies)
+        history = type(self.history).__name__
+        return f"ContextManager({self.window:,} tokens, {history}, policies: {stack or 'none'})"
+
     def __enter__(self) -> ContextManager:
         return self
 
@@ -136,16 +144,44 @@ class ContextManager:
             if close is not None:
                 close()
 
-    def thread(self, name: str, *, tenant: str = "default") -> Thread:
-        """Open a thread, or create it. The same name gives the same object while one is in use."""
+    def thread(self, name: str, *, tenant: str = "default", create: bool = True) -> Thread:
+        """Open a thread, or create it. The same name gives the same object while one is in use.
+
+        With `create=False` a thread that is not there raises `UnknownThread`.
+        """
         with self._lock:
             found = self._threads.get((tenant, name))
             if found is None:
-                record = self.history.open_thread(tenant, name, counter=self.counter.name)
-                if record is None:
-                    raise ConfigError(f"thread {name!r} of tenant {tenant!r} could not be created")
-                found = self._adopt(record)
+                found = self._adopt(self._record(name, tenant, create))
             return found
+
+    def forget(self, name: str, *, tenant: str = "default", forks: bool = False) -> int:
+        """Delete a thread for good: messages, ledgers, summaries, documents, vectors; returns its entries.
+
+        What was derived for its tenant (embeddings, model-made text) goes with it and is made again where
+        it is needed. Raises `UnknownThread`; `StoreError` where forks share its entries, unless `forks`
+        says that they go too.
+        """
+        with self._lock:
+            record = self._record(name, tenant, create=False)
+            n_entries = self.history.head(record).n_entries
+            for gone in self.history.forget(record, forks=forks):
+                self._threads.pop((gone.tenant, gone.name), None)
+                if self.vector_index is not None:
+                    self.vector_index.forget(gone)
+            return n_entries
+
+    def discard(self, thread: Thread) -> None:
+        """Open a thread anew when it is asked for next; for a thread whose store has it no more."""
+        with self._lock:
+            if self._threads.get((thread.tenant, thread.name)) is thread:
+                del self._threads[thread.tenant, thread.name]
+
+    def _record(self, name: str, tenant: str, create: bool) -> ThreadRecord:
+        record = self.history.open_thread(tenant, name, counter=self.counter.name, create=create)
+        if record is None:
+            raise UnknownThread(f"tenant {tenant!r} has no thread {name!r}")
+        return record
 
     def threads(self, tenant: str | None = "default") -> list[ThreadRecord]:
         """The threads of a tenant (of all with None), by name."""
@@ -229,8 +265,11 @@ class ContextManager:
         self.history.save_state(f"counter/{self.counter.name}", self.counter.state())
 
 
-def load(source: str | Path | Mapping[str, Any]) -> ContextManager:
-    """The manager that a YAML file, YAML text or a dict describes. Raises `ConfigError`."""
+def load(source: Source = None) -> ContextManager:
+    """The manager that a YAML file, YAML text or a dict describes; without one, the defaults.
+
+    Raises `ConfigError`.
+    """
     return ContextManager.from_config(read(source))
 
 

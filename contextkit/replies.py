@@ -6,7 +6,7 @@ left out, so that a stored reply goes back as an assistant message any server ac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from contextkit.backend import Reply
@@ -18,6 +18,7 @@ from contextkit.dialects.streams import (
     ResponsesCollector,
 )
 from contextkit.dialects.usage import anthropic_usage, chat_usage, inner, responses_usage
+from contextkit.errors import InvalidMessage
 from contextkit.messages import NO_EXTRA, Message
 
 Wire = Mapping[str, Any]
@@ -38,15 +39,19 @@ def plain(value: Any) -> Any:
 
 
 def reply_of(value: Any) -> Reply:
-    """A reply from what a caller holds: a provider's whole response, or only its message.
+    """A reply from what a caller holds: a provider's whole response, its message, or only its text.
 
     Takes SDK objects and dictionaries of Chat Completions, Responses and Anthropic Messages; from a
-    whole response its usage is read too.
+    whole response its usage is read too. A list holds the events of a stream that was read to its end.
     """
     if isinstance(value, Reply):
         return value
     if isinstance(value, Message):
         return Reply(value)
+    if isinstance(value, str):
+        return Reply.of(value)
+    if isinstance(value, list | tuple):
+        return _of_events(plain(value))
     wire = plain(value)
     if isinstance(wire, Mapping):
         response = cast("Wire", wire)
@@ -57,6 +62,23 @@ def reply_of(value: Any) -> Reply:
         if response.get("type") == "message" and "usage" in response:
             return anthropic_reply(response)
     return Reply(parse_message(wire))
+
+
+def _of_events(events: Sequence[Any]) -> Reply:
+    """Of the events of a stream, told apart by their form."""
+    listed = [cast("Wire", event) for event in events if isinstance(event, Mapping)]
+    collector: Collector = ChatCollector()
+    if any(str(event.get("type")).startswith("response.") for event in listed):
+        collector = ResponsesCollector()
+    elif any(event.get("type") == "message_start" for event in listed):
+        collector = AnthropicCollector()
+    for event in listed:
+        collector.add(event)
+    if not collector.finished:
+        raise InvalidMessage(
+            "reply: a list holds the events of a stream that was read to its end; these are not all"
+        )
+    return collected_reply(collector)
 
 
 def chat_reply(completion: Wire) -> Reply:

@@ -141,6 +141,15 @@ class HistoryStore(Protocol):
         """
         ...
 
+    def forget(self, thread: ThreadRecord, *, forks: bool = False) -> list[ThreadRecord]:
+        """Delete a thread with all that was kept for it, for good; returns what is gone.
+
+        With it go chunks of documents that no other thread has, and the memo of its tenant, which can be
+        made again. Raises `UnknownThread`; `StoreError` where forks share its entries, unless `forks`
+        says that they go too.
+        """
+        ...
+
     def recount(self, thread: ThreadRecord, counter: str, entries: Iterator[Entry]) -> ThreadRecord:
         """Replace every measure and total by those of `entries` and take `counter` as the thread's."""
         ...

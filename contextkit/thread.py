@@ -21,6 +21,7 @@ from contextkit.errors import (
     InvalidMessage,
     MessageTooLarge,
     StoreError,
+    UnknownThread,
 )
 from contextkit.expansion import Expansion
 from contextkit.handles import expand
@@ -69,7 +70,7 @@ class Thread:
     def __len__(self) -> int:
         """Entries in the log, those of other processes included."""
         with self._lock:
-            self._log.refresh()
+            self._refresh()
             return self._log.n_entries
 
     # -- the log -------------------------------------------------------------------------------
@@ -94,7 +95,7 @@ class Thread:
     def history(self, start: int = 0, stop: int | None = None) -> list[Message]:
         """The log's messages `start <= seq < stop`, exactly as they were said."""
         with self._lock:
-            self._log.refresh()
+            self._refresh()
             end = self._log.n_entries if stop is None else min(stop, self._log.n_entries)
             store, record = self.manager.history, self.record_
             return [entry.message for entry in store.entries(record, max(0, start), end)]
@@ -124,13 +125,13 @@ class Thread:
         Raises `UnknownHandle`.
         """
         with self._lock:
-            self._log.refresh()
+            self._refresh()
             return expand(self.manager.history, self.record_, self._log.n_entries, handle)
 
     def fork(self, at: int | None = None, name: str | None = None) -> Thread:
         """A new thread that shares entries `0 <= seq < at` (all of them without `at`)."""
         with self._lock:
-            self._log.refresh()
+            self._refresh()
             n_entries = self._log.n_entries
             stop = n_entries if at is None else at
             if not 0 <= stop <= n_entries:
@@ -231,8 +232,9 @@ class Thread:
     def record(self, call: Call, reply: Reply | Message | Any) -> Ledger:
         """Append the call's input and the reply, commit its sticky edits, close its ledger.
 
-        For callers who send the call themselves: `reply` may be a `Reply`, a message, or the whole
-        response of a provider's SDK. One transaction: all of it is stored or nothing.
+        For callers who send the call themselves: `reply` may be a `Reply`, a message, a text, the whole
+        response of a provider's SDK, or the list of all events of a stream. One transaction: all of it
+        is stored or nothing.
         """
         answer = reply_of(reply)
         if answer.message.role != "assistant":
@@ -252,6 +254,24 @@ class Thread:
         if self.manager.observer is not None:
             self.manager.observer.recorded(call, ledger, answer)
         return ledger
+
+    async def aappend(self, messages: Any) -> tuple[str, ...]:
+        """`append` in a worker thread."""
+        from contextkit import bridge
+
+        return await bridge.call(self.append, messages)
+
+    async def arecord(self, call: Call, reply: Reply | Message | Any) -> Ledger:
+        """`record` in a worker thread."""
+        from contextkit import bridge
+
+        return await bridge.call(self.record, call, reply)
+
+    async def aexpand(self, handle: str) -> Expansion:
+        """`expand` in a worker thread."""
+        from contextkit import bridge
+
+        return await bridge.call(self.expand, handle)
 
     async def aassemble(
         self, input: Any = None, *, tools: Sequence[Any] = (), system: Any = None
@@ -276,6 +296,14 @@ class Thread:
         return bridge.iterate(lambda: self.stream(input, tools=tools, system=system))
 
     # -- inner: the log ------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        """See what other processes did; a thread that was forgotten is opened anew next time."""
+        try:
+            self._log.refresh()
+        except UnknownThread:
+            self.manager.discard(self)
+            raise
 
     def _parse(self, messages: Any) -> list[Message]:
         parsed = parse_messages(messages)
@@ -312,7 +340,7 @@ class Thread:
         opening = [] if system is None else self._parse(parse_instructions(system))
         parsed_tools = tuple(parse_tools(tools))
         with self._lock:
-            self._log.refresh()
+            self._refresh()
             view, n_entries = self._log.view, self._log.n_entries
             if not n_entries and new and not instructions_of(new):
                 new = [*opening, *new]

@@ -72,6 +72,13 @@ class VectorIndex:
         hits = self.vectors.search(thread.tenant, vector, top_k=top_k, where={"thread": thread.id})
         return [(hit.id.partition("/")[2], hit.score) for hit in hits]
 
+    def forget(self, thread: ThreadRecord) -> None:
+        """Take a thread's rows out."""
+        with self._lock:
+            self._written.get(thread.tenant, {}).pop(thread.id, None)
+            found = self.vectors.ids(thread.tenant, where={"thread": thread.id})
+            self.vectors.delete(thread.tenant, found)
+
     def rebuild(self, tenant: str, advance: Callable[[int], None] | None = None) -> int:
         """Forget a tenant's rows and write all of them again; returns how many were written.
 

@@ -25,7 +25,13 @@ from contextkit.adapters._said import (
     digest,
     shared,
 )
-from contextkit.errors import ContextKitError, ContextOverflow, InvalidMessage, StoreError
+from contextkit.errors import (
+    ContextKitError,
+    ContextOverflow,
+    InvalidMessage,
+    StoreError,
+    UnknownThread,
+)
 
 if TYPE_CHECKING:
     from contextkit.backend import Reply
@@ -81,6 +87,13 @@ class Conversations:
     def begin_said(self, said: Said, tools: Sequence[Tool], *, thread: str | None = None) -> Begun:
         """`begin` for a history that was read in part; `thread` names where it belongs."""
         name = thread or self._name
+        try:
+            return self._begun(said, tools, name)
+        except UnknownThread:  # it was forgotten meanwhile
+            self._known.forget(self._tenant)
+            return self._begun(said, tools, name)
+
+    def _begun(self, said: Said, tools: Sequence[Tool], name: str | None) -> Begun:
         found, n_entries = self._place(said, name, known_is_enough=True)
         call: Call | None = None
         try:
@@ -158,7 +171,7 @@ class Conversations:
             while True:
                 reach = shared(known.keys, keys)
                 if reach == len(known.keys):
-                    known.keys[:] = keys[:reach]  # the same objects compare faster next time
+                    _take_over(known.keys, keys)
                     return known.thread, reach
                 again = _AGAIN if reach == len(keys) else ""
                 fork = f"{root}~{digest(keys[: reach + 1])}{again}"
@@ -193,6 +206,14 @@ class Conversations:
         counter = manager.counter.name
         found = manager.history.open_thread(self._tenant, name, counter=counter, create=False)
         return found is not None
+
+
+def _take_over(known: list[bytes], keys: Sequence[bytes]) -> None:
+    """The known keys become the very objects that `keys` begins with, which compare faster next time."""
+    at = len(known)
+    while at and known[at - 1] is not keys[at - 1]:
+        at -= 1
+    known[at:] = keys[at : len(known)]
 
 
 def _assemble(

@@ -57,6 +57,12 @@ class KnownThreads:
                 _, gone = self._known.popitem(last=False)
                 held -= len(gone.keys)
 
+    def forget(self, tenant: str) -> None:
+        """Look at a tenant's threads anew: one of them is not there any more."""
+        with self._lock:
+            for place in [place for place in self._known if place[0] == tenant]:
+                del self._known[place]
+
     def name(self, tenant: str, said: Said) -> str:
         """What the conversation of a history is called that nobody named.
 

@@ -115,7 +115,8 @@ def digest(keys: Sequence[bytes]) -> str:
 def shared(left: Sequence[bytes], right: Sequence[bytes]) -> int:
     """How many keys both begin with."""
     reach = min(len(left), len(right))
-    if left[:reach] == right[:reach]:
+    left, right = (keys if len(keys) == reach else keys[:reach] for keys in (left, right))
+    if left == right:
         return reach
     return next(index for index in range(reach) if left[index] != right[index])
 

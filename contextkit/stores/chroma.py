@@ -50,6 +50,8 @@ class ChromaVectors(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "chroma"
+    extra: ClassVar[str] = "chroma"
+    needs: ClassVar[tuple[str, ...]] = ("chromadb", "filelock")
 
     path: Path = Field(default=Path("contextkit-vectors"), description="Folder of the index")
     host: str | None = Field(default=None, description="A Chroma server, instead of a folder")

@@ -21,6 +21,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from contextkit.errors import StoreBusy, StoreError
 from contextkit.stores.engine import Durability, Opened, open_engine
 from contextkit.stores.failures import Place, busy, to_store_error
+from contextkit.stores.reading import begin_reading, reading_place
 from contextkit.stores.upgrade import bring_up
 
 _inherited: list[Opened] = []
@@ -83,7 +84,7 @@ class Session:
         """Gives the connection back to the pool, or closes it where it is not to be used again."""
         if reuse and not self._is_broken:
             self._cursor.close()
-            self._connection.close()
+            self._opened.give(self._connection)
         else:
             self._connection.invalidate()
 
@@ -102,11 +103,18 @@ class Database:
     """
 
     def __init__(
-        self, url: URL, *, durability: Durability, busy_timeout_s: float, pool_size: int
+        self,
+        url: URL,
+        *,
+        durability: Durability,
+        busy_timeout_s: float,
+        pool_size: int,
+        reads_only: bool = False,
     ) -> None:
         self.place = Place(url, busy_timeout_s)
         self._durability: Durability = durability
         self._pool_size = pool_size
+        self._reads_only = reads_only
         self._opened: Opened | None = None
         self._closed = False
         self._opening, self._writing = Lock(), Lock()
@@ -119,7 +127,7 @@ class Database:
             opened = self._open()
         session: Session | None = None
         try:
-            session = Session(opened, opened.engine.raw_connection(), self)
+            session = Session(opened, opened.take(), self)
             yield session
         except Exception as error:
             failure = self._failure(opened, error)
@@ -129,6 +137,8 @@ class Database:
         finally:
             if session is not None:
                 session.close(reuse=opened is self._opened)
+                if opened is not self._opened and opened.pid == os.getpid():
+                    opened.drop()  # forgotten meanwhile by another thread
 
     @contextmanager
     def transaction(self) -> Generator[Session]:
@@ -149,6 +159,13 @@ class Database:
         finally:
             self._writing.release()
 
+    def checkpoint(self) -> None:
+        """SQLite: moves what is in the log into the database's file, beside readers and writers."""
+        opened = self._opened
+        if opened is not None and opened.is_sqlite:
+            with self.session() as session:
+                session.rows("PRAGMA wal_checkpoint(PASSIVE)")
+
     def close(self) -> None:
         with self._opening:
             self._closed = True
@@ -166,9 +183,13 @@ class Database:
             return self._opened
 
     def _open_newest(self) -> Opened:
-        opened = open_engine(self.place, self._durability, self._pool_size)
+        place = reading_place(self.place) if self._reads_only else self.place
+        opened = open_engine(place, self._durability, self._pool_size)
         try:
-            bring_up(opened, self.place)
+            if self._reads_only:
+                begin_reading(opened, self.place)
+            else:
+                bring_up(opened, self.place)
         except Exception as error:
             opened.engine.dispose()
             failure = self._failure(opened, error)
@@ -192,4 +213,4 @@ class Database:
     def _forget(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None and opened.pid == os.getpid():
-            opened.engine.dispose()
+            opened.drop()

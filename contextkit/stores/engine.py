@@ -7,13 +7,14 @@ at the beginning (BEGIN IMMEDIATE) and waits for it, instead of failing half-way
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from contextkit.errors import StoreError
 from contextkit.stores.failures import Place
@@ -21,6 +22,12 @@ from contextkit.stores.failures import Place
 Durability: TypeAlias = Literal["normal", "full"]
 OVERFLOW = 10
 """Connections a burst may open beyond `pool_size`."""
+CHECKPOINT_PAGES = 8192
+"""SQLite's log, in pages of 4 KiB, at which a commit moves it into the database's file.
+
+That commit waits for the disk. By SQLite's own 1000 pages it is every hundredth turn that does; by these
+every thousandth, and pages that were written again meanwhile are moved once.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,9 @@ class Opened:
 
     engine: Engine
     is_sqlite: bool
+    n_kept: int
+    """Connections kept past the pool: taking one from the pool and giving it back is slower than a read."""
+    kept: list[PoolProxiedConnection] = field(default_factory=list[PoolProxiedConnection])
     pid: int = field(default_factory=os.getpid)
     texts: dict[sa.ClauseElement, str] = field(default_factory=dict[sa.ClauseElement, str])
 
@@ -48,6 +58,27 @@ class Opened:
     def conflict(self) -> type[Exception]:
         """What the driver raises where a row with that key is there already."""
         return self.engine.dialect.loaded_dbapi.IntegrityError
+
+    def take(self) -> PoolProxiedConnection:
+        """A connection that nobody else uses."""
+        try:
+            return self.kept.pop()
+        except IndexError:
+            return self.engine.raw_connection()
+
+    def give(self, connection: PoolProxiedConnection) -> None:
+        """For the next one who takes one; no transaction is open on it."""
+        if len(self.kept) < self.n_kept:
+            self.kept.append(connection)
+        else:
+            connection.close()
+
+    def drop(self) -> None:
+        """Closes what is not in use."""
+        with suppress(IndexError):  # another thread may take the last one
+            while True:
+                self.kept.pop().close()
+        self.engine.dispose()
 
     def text(self, statement: sa.ClauseElement | str) -> str:
         """The driver's text of a statement, compiled once."""
@@ -78,7 +109,8 @@ def open_engine(place: Place, durability: Durability, pool_size: int) -> Opened:
         ) from error
     if is_sqlite:
         _prepare_connections(engine, durability)
-    return Opened(engine, is_sqlite)
+    # A server may drop a connection that was idle: those of PostgreSQL are tried by the pool.
+    return Opened(engine, is_sqlite, n_kept=pool_size if is_sqlite else 0)
 
 
 def _sqlite_settings(place: Place) -> dict[str, Any]:
@@ -102,6 +134,8 @@ def _prepare_connections(engine: Engine, durability: Durability) -> None:
         try:
             connection.execute(f"PRAGMA synchronous = {durability.upper()}")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {4096 * CHECKPOINT_PAGES}")
         except BaseException:
             connection.close()
             raise

@@ -30,6 +30,7 @@ from contextkit.stores.refusals import (
     check_fork_point,
     check_names,
     name_taken,
+    refuse_forks,
     seq_taken,
     unknown_thread,
     view_conflict,
@@ -82,7 +83,8 @@ class MemoryHistory(MemoryMemo):
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "memory"
 
-    _threads: list[_Thread] = PrivateAttr(default_factory=list[_Thread])
+    _threads: list[_Thread | None] = PrivateAttr(default_factory=list["_Thread | None"])
+    """By number; None where one was forgotten."""
     _by_name: dict[tuple[str, str], _Thread] = PrivateAttr(
         default_factory=dict[tuple[str, str], _Thread]
     )
@@ -103,7 +105,7 @@ class MemoryHistory(MemoryMemo):
     def list_threads(self, tenant: str | None = None) -> list[ThreadRecord]:
         with self._lock:
             self._refuse_closed()
-            records = [thread.record for thread in self._threads]
+            records = [thread.record for thread in self._threads if thread]
         chosen = (r for r in records if tenant is None or r.tenant == tenant)
         return sorted(chosen, key=lambda record: (record.tenant, record.name))
 
@@ -179,6 +181,17 @@ class MemoryHistory(MemoryMemo):
             shelf, summaries = kept.shelf.carried(at), kept.summaries.carried(at)
             return self._add(_Thread(record, log, shelf=shelf, summaries=summaries)).record
 
+    def forget(self, thread: ThreadRecord, *, forks: bool = False) -> list[ThreadRecord]:
+        with self._lock:
+            gone = [self._find(thread).record, *self._sharing(thread)]
+            if not forks:
+                refuse_forks(thread, gone[1:])
+            for record in gone:
+                self._threads[record.id - 1] = None
+                del self._by_name[record.tenant, record.name]
+            self._drop_memos(thread.tenant)
+            return gone
+
     def recount(self, thread: ThreadRecord, counter: str, entries: Iterator[Entry]) -> ThreadRecord:
         # Forks go on reading the old log, whose measures belong to their own counter.
         fresh = _Log()
@@ -190,7 +203,7 @@ class MemoryHistory(MemoryMemo):
             kept.log = fresh
             kept.record = replace(kept.record, counter=counter, forked_at=0)
             for fork in self._threads:
-                if fork.record.parent == thread.id:
+                if fork and fork.record.parent == thread.id:
                     fork.record = replace(fork.record, forked_at=0)
             return kept.record
 
@@ -259,6 +272,12 @@ class MemoryHistory(MemoryMemo):
             return source_digest(entry.message.digest for entry in entries[start:stop])
 
         yield from check_cover(self.cover(record), self.summaries(record), len(entries), digest)
+
+    def _sharing(self, thread: ThreadRecord) -> list[ThreadRecord]:
+        """The forks that read entries through this thread, and theirs."""
+        records = [each.record for each in self._threads if each]
+        forks = [r for r in records if r.parent == thread.id and r.forked_at > 0]
+        return [each for fork in forks for each in (fork, *self._sharing(fork))]
 
     def _add(self, thread: _Thread) -> _Thread:
         self._threads.append(thread)

@@ -86,6 +86,10 @@ class MemoryMemo(BaseModel):
             for key in keys:
                 kept.pop(key, None)
 
+    def _drop_memos(self, tenant: str) -> None:
+        for place in [place for place in self._memo if place[0] == tenant]:
+            del self._memo[place]
+
     def close(self) -> None:
         with self._lock:
             self._closed = True

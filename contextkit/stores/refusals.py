@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from contextkit.documents import Chunk, Document, content_digest
-from contextkit.errors import StoreError, ViewConflict
+from contextkit.errors import StoreError, UnknownThread, ViewConflict
 from contextkit.store import SeqTaken, ThreadRecord
 
 
 def check_names(**names: str) -> None:
-    """Raises `StoreError` for the characters that no database takes: NUL and lone surrogates."""
+    """Raises `StoreError` for what is no text, and for NUL and lone surrogates, which no database takes.
+
+    A thread must be called something.
+    """
     for what, name in names.items():
+        given = cast("object", name)
+        if not isinstance(given, str):
+            kind = type(given).__name__
+            raise StoreError(
+                f"the {what} name {given!r} is not text but of type {kind}; str({what}) would do"
+            )
+        if what == "thread" and not name:
+            raise StoreError("the thread name is empty; give it some text, such as 'support/42'")
         has_surrogate = not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name)
         if "\0" in name or has_surrogate:
             raise StoreError(
@@ -70,8 +82,18 @@ def name_taken(tenant: str, name: str) -> StoreError:
     return StoreError(f"tenant {tenant!r} has a thread {name!r} already; fork under another name")
 
 
-def unknown_thread(thread: ThreadRecord, where: str) -> StoreError:
-    return StoreError(
+def refuse_forks(thread: ThreadRecord, forks: Sequence[ThreadRecord]) -> None:
+    """Raises `StoreError` where forks would lose what they share."""
+    if forks:
+        names = ", ".join(repr(fork.name) for fork in forks[:5])
+        raise StoreError(
+            f"thread {thread.name!r} has {len(forks)} forks that share its entries ({names}); forget "
+            "them first, or together with it: forks=True"
+        )
+
+
+def unknown_thread(thread: ThreadRecord, where: str) -> UnknownThread:
+    return UnknownThread(
         f"{where} has no thread {thread.name!r} of tenant {thread.tenant!r} with id {thread.id}; "
         "open the thread in this store again"
     )

@@ -1,8 +1,10 @@
 """History in SQLite or PostgreSQL: what was acknowledged survives, several processes may share it.
 
 On SQLite (WAL) an acknowledged write survives a killed process, and with `durability: full` a power
-loss too; on PostgreSQL the server's own settings (`synchronous_commit`, `fsync`) govern. Appending
-is optimistic: the log computes the next entries, the primary key refuses whoever comes second.
+loss too: with `normal`, a power loss may take what was written since the last checkpoint and had not
+reached the disk by itself, newest first, and never leaves a turn half. On PostgreSQL the server's own
+settings (`synchronous_commit`, `fsync`) govern. Appending is optimistic: the log computes the next
+entries, the primary key refuses whoever comes second.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from contextkit.store import Head, Problem, StoredTurn, StoredView, ThreadRecord
 from contextkit.stores import statements, verify
 from contextkit.stores.database import Database
 from contextkit.stores.engine import Durability
+from contextkit.stores.forgetting import forget
 from contextkit.stores.recount import recount
 from contextkit.stores.refusals import check_fork_point, check_names, name_taken
 from contextkit.stores.rows import to_entry
@@ -49,6 +52,7 @@ class SqlHistory(SqlSummaries):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "sql"
+    extra: ClassVar[str] = "postgres"
 
     url: str = Field(default="sqlite:///contextkit.db", repr=False)
     """`sqlite:///file.db` or `postgresql+psycopg://user:password@host/database`."""
@@ -64,12 +68,30 @@ class SqlHistory(SqlSummaries):
     def _known_url(cls, url: str) -> str:
         return _checked_url(url)
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What has to be installed: SQLite comes with Python, PostgreSQL's driver does not."""
+        return () if self.url.startswith("sqlite") else ("psycopg",)
+
     def model_post_init(self, context: Any, /) -> None:
-        self._database = Database(
+        self._database = self._make_database(reads_only=False)
+
+    def for_reading(self) -> SqlHistory:
+        """The same history for those who only look: nothing is made or changed, a write-protected copy will do.
+
+        Raises `StoreError` at the first use where there is no database; writes raise `StoreReadOnly`.
+        """
+        reader = self.model_copy()
+        reader._database = self._make_database(reads_only=True)
+        return reader
+
+    def _make_database(self, *, reads_only: bool) -> Database:
+        return Database(
             make_url(self.url),
             durability=self.durability,
             busy_timeout_s=self.busy_timeout_s,
             pool_size=self.pool_size,
+            reads_only=reads_only,
         )
 
     def open_thread(
@@ -176,6 +198,9 @@ class SqlHistory(SqlSummaries):
             carry_summaries(session, thread, fork)
             return fork
 
+    def forget(self, thread: ThreadRecord, *, forks: bool = False) -> list[ThreadRecord]:
+        return forget(self._database, thread, forks)
+
     def recount(self, thread: ThreadRecord, counter: str, entries: Iterator[Entry]) -> ThreadRecord:
         recount(self._database, thread, counter, entries)
         return replace(thread, counter=counter, forked_at=0)
@@ -198,6 +223,13 @@ class SqlHistory(SqlSummaries):
         for thread in self.list_threads(tenant):
             with self._database.session() as session, session.snapshot():
                 yield from verify.check_thread(session, thread)
+
+    def checkpoint(self) -> None:
+        """SQLite: what was written until now is on the disk afterwards, power loss or not.
+
+        By itself this happens at `close` and once the log is long; a server does it when it is idle.
+        """
+        self._database.checkpoint()
 
     def close(self) -> None:
         self._database.close()

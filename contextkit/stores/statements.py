@@ -50,7 +50,9 @@ FIND_THREAD = select(*_THREAD_COLUMNS).where(
     threads.c.tenant_key == _tenant, threads.c.name_key == bindparam("name", type_=sa.LargeBinary)
 )
 LOAD_THREAD = select(*_THREAD_COLUMNS).where(*_mine)
-ALL_THREADS = select(*_THREAD_COLUMNS)
+NOTHING: sa.ColumnElement[str] = sa.literal_column("''", sa.Text)
+"""In place of the names and the counter of a thread that was forgotten."""
+ALL_THREADS = select(*_THREAD_COLUMNS).where(threads.c.counter != NOTHING)
 TENANT_THREADS = ALL_THREADS.where(threads.c.tenant_key == _tenant)
 ADD_THREAD = threads.insert().values(
     {c.name: bindparam(c.name, type_=c.type) for c in threads.c if c.name != "id"}

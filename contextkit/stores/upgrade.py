@@ -27,7 +27,7 @@ _alembic_is_global = Lock()
 def bring_up(opened: Opened, place: Place) -> None:
     """Upgrades an older or empty database; raises `StoreTooNew` for one of a newer contextkit."""
     with opened.engine.connect() as connection:
-        if _is_newest(connection, place):
+        if is_newest(connection, place):
             return
         if opened.is_sqlite:
             _use_wal(connection, place)
@@ -47,7 +47,8 @@ def revision(connection: Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def _is_newest(connection: Connection, place: Place) -> bool:
+def is_newest(connection: Connection, place: Place) -> bool:
+    """Whether there is nothing to do; raises `StoreTooNew`."""
     found = revision(connection)
     if found is not None and found not in REVISIONS:
         raise StoreTooNew(
@@ -73,7 +74,7 @@ def _use_wal(connection: Connection, place: Place) -> None:
 
 def _upgrade_sqlite(connection: Connection, place: Place) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-    if not _is_newest(connection, place):
+    if not is_newest(connection, place):
         _run_alembic(connection)
     connection.commit()
 
@@ -81,7 +82,7 @@ def _upgrade_sqlite(connection: Connection, place: Place) -> None:
 def _upgrade_postgres(connection: Connection, place: Place) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
     try:
-        if not _is_newest(connection, place):
+        if not is_newest(connection, place):
             connection.exec_driver_sql("BEGIN")
             _run_alembic(connection)
             connection.commit()
