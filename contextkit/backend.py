@@ -40,6 +40,8 @@ class Reply:
     finish_reason: str | None = None
     raw: Any = field(default=None, compare=False, repr=False)
     """The provider's own response object."""
+    model: str = field(default="", compare=False, repr=False)
+    """Which model answered, as the provider names it; empty where it did not say."""
 
     @property
     def text(self) -> str:

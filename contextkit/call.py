@@ -47,8 +47,8 @@ class Call:
     """Whose thread it was made from; caches are never shared across tenants."""
 
     def __repr__(self) -> str:
-        reach = f"{self.input_tokens:,} of {self.ledger.limit_tokens:,} tokens"
-        return f"Call({len(self.messages)} messages, {reach}, {self.fingerprint[:12]})"
+        reach = f"{len(self.messages)} messages, {self.input_tokens:,} tokens"
+        return f"Call({reach}, {self.fingerprint[:12]})"
 
     def to_openai(self) -> dict[str, Any]:
         """The `messages` and `tools` of an OpenAI chat completion request."""

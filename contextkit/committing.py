@@ -27,10 +27,17 @@ def commit(manager: ContextManager, log: ThreadLog, call: Call, plan: Plan, repl
     messages = [*(entry.message for entry in new), reply.message]
     measures = [*(entry.measure for entry in new), manager.counter.measure(reply.message)]
     _learn(manager, plan, reply)
-    cost_usd = manager.cost_of(reply.usage)
+    cost_usd = manager.cost_of(reply.usage, reply.model)
     ledger = call.ledger.closed(0, reply.usage, cost_usd, read_verdict(reply.raw))
     before = log.view.sent
-    ledger = manager.calibrate(ledger, manager.clock() - before.at if before else None)
+    if manager.other_rule(reply.model) is None:
+        ledger = manager.calibrate(ledger, manager.clock() - before.at if before else None)
+    else:
+        note = (
+            f"{reply.model} answered and is billed; the window, the counts and the cache points are "
+            f"those of {manager.backend.capabilities.model}"
+        )
+        ledger = replace(ledger, notes=(*ledger.notes, note))
 
     def store(entries: list[Entry]) -> tuple[View, Ledger]:
         view, body = log.view, None

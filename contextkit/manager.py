@@ -112,6 +112,7 @@ class ContextManager:
             self.rule = self._calibration.applied(self.rule)
         self._threads: WeakValueDictionary[tuple[str, str], Thread] = WeakValueDictionary()
         self._frames: dict[bytes, Measure] = {}
+        self._rules: dict[str, pricing.CacheRule | None] = {}
         self._lock = RLock()
         self.observer: Observer | None = None
         """Told of every assembled and recorded call; `contextkit.telemetry` sets one."""
@@ -238,12 +239,25 @@ class ContextManager:
             self._frames[key] = self.counter.measure_frame(tools)
         return self._frames[key]
 
-    def cost_of(self, usage: Usage | None) -> float | None:
-        """The bill of a usage in USD, where the model's price is known."""
-        if usage is None or self.rule is None:
+    def cost_of(self, usage: Usage | None, model: str = "") -> float | None:
+        """The bill of a usage in USD, where the price of the model that answered is known."""
+        rule = self.other_rule(model) or self.rule
+        if usage is None or rule is None:
             return None
-        bill = pricing.cost(self.rule, usage)
+        bill = pricing.cost(rule, usage)
         return bill.total_usd if bill else None
+
+    def other_rule(self, model: str) -> pricing.CacheRule | None:
+        """The rule of a model of other prices than the one that calls are made for; None for this one."""
+        if model not in self._rules:
+            if len(self._rules) > 64:
+                self._rules.clear()
+            capabilities, overrides = self.backend.capabilities, self.config.cache_rules
+            found = _rule(capabilities.provider, model, overrides) if model else None
+            ours = self._stated_rule.price if self._stated_rule else None
+            is_other = found is not None and None not in (found.price, ours) and found.price != ours
+            self._rules[model] = found if is_other else None
+        return self._rules[model]
 
     def calibrate(self, ledger: Ledger, gap_s: float | None) -> Ledger:
         """The closed ledger with what its usage says against the cache rules, which learn from it."""

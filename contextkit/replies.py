@@ -89,6 +89,7 @@ def chat_reply(completion: Wire) -> Reply:
         chat_usage(completion.get("usage")),
         choice.get("finish_reason"),
         completion,
+        completion.get("model") or "",
     )
 
 
@@ -100,6 +101,7 @@ def responses_reply(response: Wire) -> Reply:
         responses_usage(response.get("usage")),
         why or response.get("status"),
         response,
+        response.get("model") or "",
     )
 
 
@@ -110,6 +112,7 @@ def anthropic_reply(message: Wire) -> Reply:
         anthropic_usage(message.get("usage")),
         message.get("stop_reason"),
         message,
+        message.get("model") or "",
     )
 
 
@@ -124,7 +127,7 @@ def collected_reply(collector: Collector) -> Reply:
             message = anthropic_message(collector.wire)
         case _:
             raise TypeError(f"no reader for {type(collector).__name__}")
-    return Reply(message, collector.usage, collector.finish_reason, collector.wire)
+    return Reply(message, collector.usage, collector.finish_reason, collector.wire, collector.model)
 
 
 def chat_message(wire: Wire) -> Message:

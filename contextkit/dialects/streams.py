@@ -33,6 +33,11 @@ class Collector(Protocol):
     def usage(self) -> Usage | None: ...
 
     @property
+    def model(self) -> str:
+        """Which model answers, as the provider names it; empty where it did not say."""
+        ...
+
+    @property
     def wire(self) -> Any:
         """The reply whole: an assistant message, or a list of output items (Responses)."""
         ...
@@ -48,6 +53,7 @@ class ChatCollector:
     def __init__(self) -> None:
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
+        self.model = ""
         self._message: dict[str, Any] = {}
         self._calls: list[dict[str, Any]] = []
         self._places: dict[int, int] = {}
@@ -65,6 +71,7 @@ class ChatCollector:
 
     def add(self, event: Event) -> str:
         self.usage = chat_usage(event.get("usage")) or self.usage
+        self.model = event.get("model") or self.model
         said = ""
         for choice in event.get("choices") or ():
             if choice.get("index", 0) == 0:
@@ -127,6 +134,10 @@ class ResponsesCollector:
         return responses_usage(self.response.get("usage"))
 
     @property
+    def model(self) -> str:
+        return self.response.get("model") or ""
+
+    @property
     def wire(self) -> list[dict[str, Any]]:
         return list(self.response.get("output") or ())
 
@@ -145,6 +156,7 @@ class AnthropicCollector:
     def __init__(self) -> None:
         self.finished = False
         self.finish_reason: str | None = None
+        self.model = ""
         self._usage: dict[str, Any] = {}
         self._blocks: dict[int, dict[str, Any]] = {}
         self._arguments: dict[int, str] = {}
@@ -162,6 +174,7 @@ class AnthropicCollector:
         kind = event.get("type")
         if kind == "message_start":
             self._usage.update(inner(event["message"], "usage"))
+            self.model = event["message"].get("model") or ""
         elif kind == "content_block_start":
             self._blocks[event["index"]] = dict(event["content_block"])
         elif kind == "content_block_delta":

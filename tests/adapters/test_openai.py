@@ -551,3 +551,29 @@ def test_errors_of_the_provider_are_the_sdks_own(
 ) -> None:
     with pytest.raises(BadRequestError):
         ask(wrap(raw, manager), [user("Hi")], tool_choice="auto")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_model_that_answers_is_billed(
+    provider: FakeProvider, raw: OpenAI, stream: bool
+) -> None:
+    """Whose price it is says the answer, not the configuration."""
+    prices = {"gpt-4.1-mini": 0.4, "gpt-4.1": 2.0}
+    more: Any = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    for answering in ("gpt-4.1-mini", "gpt-4.1"):
+        with manager_of({"kind": "openai", "model": "gpt-4.1-mini", "api_key": "k"}) as manager:
+            create: Any = wrap(raw, manager).chat.completions.create
+            provider.respond = lambda body: Answer("")
+            said = create(model=answering, messages=[user("Which gate? " * 50)], **more)
+            if stream:
+                assert list(said)
+            (record,) = manager.threads()
+            (turn,) = manager.thread(record.name).turns()
+            assert turn.usage is not None
+            assert turn.cost_usd == pytest.approx(
+                turn.usage.input_tokens * prices[answering] / 1e6
+                + turn.usage.output_tokens * 4 * prices[answering] / 1e6
+            )
+            assert any("gpt-4.1 answered" in note for note in turn.notes) is (
+                answering == "gpt-4.1"
+            )
