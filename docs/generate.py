@@ -85,12 +85,21 @@ def policy_list() -> str:
 
 
 def configuration() -> str:
-    """The top level, the budget, then every backend and store."""
+    """The top level, the budget, the schedule, then every backend, store and embedder."""
     from contextkit.budget import Budget
     from contextkit.config import Config
+    from contextkit.scheduler import Schedule
 
-    out = ["### Top level", _fields(Config), "### `budget`", _fields(Budget)]
-    for group, title in (("backends", "backend"), ("stores", "history")):
+    out = ["### Top level", _fields(Config)]
+    for title, section in (("budget", Budget), ("schedule", Schedule)):
+        out += [f"### `{title}`", _words(section), _fields(section)]
+    groups = (
+        ("backends", "backend"),
+        ("stores", "history"),
+        ("vectors", "vectors"),
+        ("embedders", "embedder"),
+    )
+    for group, title in groups:
         for kind, cls in _plugins(group):
             out += [f"### `{title}: {{kind: {kind}}}`", _words(cls)]
             out += [_fields(cls)] if cls.model_fields else []
@@ -112,7 +121,7 @@ def _fields(cls: type[Any]) -> str:
     rows: list[tuple[str, str, str, str]] = []
     for name, field in cls.model_fields.items():
         shape: Mapping[str, Any] = schema["properties"].get(name, {})
-        plug_in = name in ("backend", "history", "vectors", "policies")
+        plug_in = name in ("backend", "history", "vectors", "embedder", "policies")
         kind = "a plug-in" + (", or a list of them" if name == "policies" else "")
         rows.append(
             (
@@ -145,8 +154,8 @@ def _default(field: Any) -> str:
 def _type(shape: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if "$ref" in shape:
         shape = definitions[shape["$ref"].rsplit("/", 1)[-1]]
-        if shape.get("title") == "Budget":
-            return "[budget](#budget)"
+        if (section := str(shape.get("title")).lower()) in ("budget", "schedule"):
+            return f"[{section}](#{section})"
     if "enum" in shape:
         return ", ".join(f"`{value}`" for value in shape["enum"])
     if "anyOf" in shape:

@@ -17,9 +17,9 @@ from playwright.sync_api import Page, sync_playwright
 import contextkit
 from contextkit.backend import Reply
 from contextkit.demo.recorded import load_recording
-from contextkit.demo.replay import is_answer
 from contextkit.inspector.web import running
 from contextkit.messages import text_message
+from contextkit.replay.recording import Said, find_calls
 from contextkit.thread import Thread
 from contextkit.usage import Usage
 
@@ -53,14 +53,13 @@ def fill(folder: Path) -> contextkit.ContextManager:
 def replay(thread: Thread, chance: random.Random) -> None:
     """The shipped recording, as if a provider had answered and reported its usage."""
     _, messages = load_recording()
-    asked = False
+    asked = {call.n_before for call in find_calls([Said(message) for message in messages])}
     for index, message in enumerate(messages):
-        if is_answer(message) and asked and not is_answer(messages[index - 1]):
+        if index in asked:
             call = thread.assemble()
             thread.record(call, Reply(message, usage(call, chance)))
         else:
             thread.append(message)
-        asked = asked or message.is_request
 
 
 def talk(thread: Thread, n_turns: int, chance: random.Random) -> None:

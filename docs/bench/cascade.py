@@ -115,6 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--questions", type=int, default=50, help="of each conversation")
     parser.add_argument("--conversations", type=int, default=None, help="the first so many")
     parser.add_argument("--windows", type=int, nargs="*", default=WINDOWS)
+    parser.add_argument("--shares", type=float, nargs="*", default=SHARES)
+    parser.add_argument("--stacks", nargs="*", choices=[*STACKS], default=[*STACKS])
     options = parser.parse_args(arguments)
     _, pools = load(options.data)
     pools = pools[: options.conversations]
@@ -123,10 +125,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(" | tokens | alone |\n|" + " --- |" * 11)
     for window in options.windows:
         summarised = Conversations(pools, options.questions)
-        for share in SHARES:
+        for share in options.shares:
             passages, alone = int(share * window), Found()
-            for name, policies in STACKS.items():
-                found = summarised.ask(policies, window, passages)
+            for name in options.stacks:
+                found = summarised.ask(STACKS[name], window, passages)
                 if abs(found.mean_tokens - alone.mean_tokens) > CLOSE * found.mean_tokens:
                     alone = plain.matched(found.mean_tokens, window, passages)
                 print(f"| {window:,} | {share} | {name} | {told(found, alone)} |", flush=True)

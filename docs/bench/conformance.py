@@ -21,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from contextkit.testing import Form, conform
-from contextkit.testing.conformance import Report
+from contextkit.testing.conformance import Report, conform_each
 from contextkit.testing.managed import managed
 from contextkit.testing.peers import as_subject, is_installed, peers
 
@@ -70,18 +70,25 @@ def run_stacks(n_cases: int, out: Path) -> None:
     for first in range(done["cases"], n_cases, CHUNK):
         chunk = first // CHUNK
         form, budget = FORMS[chunk % 2], BUDGETS[chunk % 3]
-        for stack in STACKS:
-            rows = {"policies": [dict(row) for row in stack.policies], "embedder": stack.embedder}
-            report = conform(
-                managed(rows, form=form, name=stack.name), n_cases=min(CHUNK, n_cases - first),
-                budget_tokens=budget, first=first, form=form, every_call=True, again=False,
-            )  # fmt: skip
-            counts = found.setdefault(stack.name, Counter())
+        subjects = [
+            managed(
+                {"policies": [dict(row) for row in stack.policies], "embedder": stack.embedder},
+                form=form,
+                name=stack.name,
+            )
+            for stack in STACKS
+        ]
+        reports = conform_each(
+            subjects, n_cases=min(CHUNK, n_cases - first), budget_tokens=budget, first=first,
+            form=form, every_call=True, again=False,
+        )  # fmt: skip
+        for report in reports:
+            counts = found.setdefault(report.subject, Counter())
             counts.update(transcripts=report.n_cases, calls=report.n_calls, tight=report.n_tight)
             counts.update(report.broken)
             wrong = {law: text for law, text in report.examples.items() if law != "answers"}
             if wrong:
-                print(f"{stack.name} {form} {budget}: {wrong}", flush=True)
+                print(f"{report.subject} {form} {budget}: {wrong}", flush=True)
         stacks = {name: dict(counts) for name, counts in found.items()}
         out.write_text(json.dumps({"cases": first + CHUNK, "stacks": stacks}, indent=1))
         print(f"{first + CHUNK:,} transcripts x {len(STACKS)} stacks", flush=True)

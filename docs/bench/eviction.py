@@ -1,6 +1,6 @@
 """What an eviction costs in quality: the same tokens kept in the cache, or read anew without what left.
 
-    python -P docs/bench/eviction.py TEXT [--model pocket] [--trials 24]
+    python -P docs/bench/eviction.py TEXT [--model pocket] [--trials 24] [--device cpu]
 
 For each trial a stretch of TEXT is read, all but its head and its end is evicted, and the text goes on.
 Told is the perplexity of what follows: with everything in the cache, after the eviction, and where head and
@@ -26,7 +26,8 @@ WAYS = ("everything", "evicted", "read anew")
 def continued(stream: Stream, ids: list[int]) -> float:
     """-log p of each token of `ids` but the first, on average."""
     logits = stream.extend(ids[:-1])
-    return float(torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:])))
+    after = torch.tensor(ids[1:], device=logits.device)
+    return float(torch.nn.functional.cross_entropy(logits, after))
 
 
 def opened(engine: Engine, ids: list[int], way: str) -> Stream:
@@ -67,10 +68,11 @@ def main() -> None:
     parser.add_argument("text", type=Path)
     parser.add_argument("--model", default="pocket")
     parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     data = options.text.read_bytes()
     text = (gzip.decompress(data) if options.text.suffix == ".gz" else data).decode()
-    engine = Engine.load(options.model, device="cpu", dtype="float32", pool_tokens=8192)
+    engine = Engine.load(options.model, device=options.device, dtype="float32", pool_tokens=8192)
     ids = encoded(engine, text[: 40_000 * options.trials])
     draw = random.Random(0)
     losses: dict[str, list[float]] = {way: [] for way in WAYS}
