@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+DEFAULT_WINDOW = 8192
+"""Where neither the budget nor the backend names a window."""
+
 
 class Budget(BaseModel):
     """`window` tokens in all, `reply_reserve` of them for the answer; `shares` cap sections.
@@ -23,7 +26,8 @@ class Budget(BaseModel):
     )
     shares: dict[str, float] = Field(
         default_factory=dict[str, float],
-        description="Section (retrieved, summaries, …) to the share of the input it may take",
+        description="Section that a policy fills, such as retrieved or summaries, to the share of the "
+        "input that it may take",
     )
 
     @model_validator(mode="after")
@@ -45,7 +49,7 @@ class Budget(BaseModel):
 
         A budget larger than the backend's window is cut to it: a call over it would be refused.
         """
-        window = self.window or context_window or 8192
+        window = self.window or context_window or DEFAULT_WINDOW
         if context_window:
             window = min(window, context_window)
         reserve = self.reply_reserve or max(1, min(4096, window // 8))

@@ -90,6 +90,11 @@ def load_overrides(path: str | Path) -> dict[str, Any]:
     return dict(_mapping(data, str(path)))
 
 
+def providers(overrides: Mapping[str, Any] | None = None) -> list[str]:
+    """Whose rules there are, those of a user's own file among them, sorted."""
+    return sorted(validate(overrides, "cache_rules") if overrides else _shipped())
+
+
 def all_rules() -> Iterator[CacheRule]:
     """Every shipped row, default rows included."""
     for name, section in _shipped().items():

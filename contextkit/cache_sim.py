@@ -87,7 +87,8 @@ class CacheSimulator:
 
     def __init__(self, rule: CacheRule) -> None:
         self.rule = rule
-        self._root = _Node()
+        self._blocks: Sequence[Block] = ()
+        self._path: tuple[list[_Node], list[int], list[int]] = ([_Node()], [0], [0])
         self._now = float("-inf")
 
     def serve(
@@ -133,10 +134,19 @@ class CacheSimulator:
     # -- inner ---------------------------------------------------------------------------------
 
     def _walk(self, blocks: Sequence[Block]) -> tuple[list[_Node], list[int], list[int]]:
-        """The nodes of a call, and tokens and content blocks up to each."""
-        node, tokens, n_blocks = self._root, 0, 0
-        path, totals, counts = [node], [0], [0]
-        for block in blocks:
+        """The nodes of a call, and tokens and content blocks up to each.
+
+        As far as the call before went the same way its steps are taken over.
+        """
+        path, totals, counts = self._path
+        same = 0
+        for block, before in zip(blocks, self._blocks, strict=False):
+            if block is not before and block != before:
+                break
+            same += 1
+        path, totals, counts = path[: same + 1], totals[: same + 1], counts[: same + 1]
+        node, tokens, n_blocks = path[-1], totals[-1], counts[-1]
+        for block in blocks[same:]:
             child = node.children.get(block.key)
             if child is None:
                 child = node.children[block.key] = _Node()
@@ -146,6 +156,7 @@ class CacheSimulator:
             path.append(node)
             totals.append(tokens)
             counts.append(n_blocks)
+        self._blocks, self._path = tuple(blocks), (path, totals, counts)
         return path, totals, counts
 
     def _marks(self, points: Sequence[Point], totals: Sequence[int]) -> list[tuple[int, Ttl]]:

@@ -57,7 +57,7 @@ class Calibration:
             longest = max(gap_s, now.longest_hit_s)
             now = replace(now, longest_hit_s=longest, n_late=now.n_late + 1)
         if expected.read_tokens:
-            now = replace(now, n_missed=0 if usage.cache_read_tokens else now.n_missed + 1)
+            now = replace(now, n_missed=0 if usage.cache_read_tokens else min(ENOUGH, now.n_missed + 1))
         return now
 
     def applied(self, rule: CacheRule) -> CacheRule:
@@ -93,7 +93,7 @@ class Calibration:
             )
         if self.n_missed >= ENOUGH:
             found.append(
-                f"{of}: {self.n_missed} calls in a row read nothing where a read was expected; "
+                f"{of}: {ENOUGH} and more calls in a row read nothing where a read was expected; "
                 "something before the messages may change with each call"
             )
         return found

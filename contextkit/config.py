@@ -1,59 +1,81 @@
 """From YAML to objects: a frozen configuration whose plug-ins are looked up by `kind`.
 
-`${NAME}` and `${NAME:-default}` stand for environment variables. Errors start with the path of the
-field and end with what would work: `policies.3.low_water: must be below high_water (0.9)`.
+Errors start with the path of the field and end with what would work:
+`policies.3.low_water: must be below high_water (0.9)`. How it is written: `config_source`.
 """
 
 from __future__ import annotations
 
-import os
-import re
+import logging
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, TypeAlias, cast
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from contextkit import plugins
-from contextkit.budget import Budget
+from contextkit.budget import DEFAULT_WINDOW, Budget
+from contextkit.config_faults import describe, nearest, no_field
+from contextkit.config_source import Source, read_source
 from contextkit.errors import ConfigError, UnknownPlugin
 from contextkit.policy import Policy
 from contextkit.scheduler import Schedule
+from contextkit.tokens.choose import estimate_note
 
 DEFAULT_POLICIES = ("tool_results", "sliding_window", "cacheable_prefix")
 """What a configuration without `policies` gets: any length of history fits, the prefix stays put."""
 
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_log = logging.getLogger("contextkit.config")
 
 
 def _resolver(group: plugins.Group) -> BeforeValidator:
     def resolve(value: Any) -> Any:
         if isinstance(value, str):
             value = {"kind": value}
-        if not isinstance(value, Mapping):
-            if getattr(value, "kind", None):
-                return value
-            raise PydanticCustomError(
-                "plugin", "write {example} or a mapping with a kind", {"example": "a kind's name"}
+        if isinstance(value, Mapping):
+            value = _made(group, dict(cast("Mapping[str, Any]", value)))
+        if fault := plugins.find_fault(group, value):
+            raise _refused(fault)
+        if missing := plugins.find_missing(value):
+            if group != "backends":
+                raise _refused(missing)
+            # A proxy or an adapter counts and prices with a backend that it never asks.
+            _log.warning(
+                "backend: %s; until then it counts and prices, and cannot be asked", missing
             )
-        fields = dict(cast("Mapping[str, Any]", value))
-        kind = fields.pop("kind", None)
-        if not isinstance(kind, str):
-            names = ", ".join(plugins.known(group))
-            raise PydanticCustomError("plugin", "kind is missing; one of {names}", {"names": names})
-        try:
-            cls = plugins.find(group, kind)
-        except UnknownPlugin as error:
-            raise PydanticCustomError("plugin", "{text}", {"text": str(error)}) from None
-        for name in fields:
-            if name not in cls.model_fields:
-                raise PydanticCustomError("plugin", "{text}", {"text": f"{name}: {_no_field(cls)}"})
-        return cls.model_validate(fields)
+        return value
 
     return BeforeValidator(resolve)
+
+
+def _made(group: plugins.Group, fields: dict[str, Any]) -> Any:
+    """The plug-in that a mapping with a kind describes."""
+    kind = fields.pop("kind", None)
+    if not isinstance(kind, str):
+        raise _refused(f"kind is missing; one of {', '.join(plugins.known(group))}")
+    try:
+        cls = plugins.find(group, kind)
+    except UnknownPlugin as error:
+        raise _refused(str(error)) from None
+    except (ImportError, AttributeError) as error:
+        raise _refused(
+            f"{kind!r} of {plugins.origin(group, kind)} cannot be imported: {error}"
+        ) from error
+    if not hasattr(cls, "model_fields"):
+        raise _refused(f"{cls.__name__} cannot be made from a mapping: it is no pydantic model")
+    for name in fields:
+        if name not in cls.model_fields:
+            raise _refused(f"{name}: {no_field(cls, str(name))}")
+    for name, field in cls.model_fields.items():
+        if field.is_required() and name not in fields:
+            such = "".join(f", such as {name}: {example}" for example in (field.examples or ())[:1])
+            raise _refused(f"{name}: is required{such}")
+    return cls.model_validate(fields)
+
+
+def _refused(text: str) -> PydanticCustomError:
+    return PydanticCustomError("plugin", "{text}", {"text": text})
 
 
 PolicySpec: TypeAlias = Annotated[Any, _resolver("policies")]
@@ -61,10 +83,6 @@ BackendSpec: TypeAlias = Annotated[Any, _resolver("backends")]
 HistorySpec: TypeAlias = Annotated[Any, _resolver("stores")]
 VectorsSpec: TypeAlias = Annotated[Any, _resolver("vectors")]
 EmbedderSpec: TypeAlias = Annotated[Any, _resolver("embedders")]
-
-
-def _no_field(model: type[BaseModel]) -> str:
-    return f"there is no such field; there are {', '.join(model.model_fields) or 'none'}"
 
 
 class Config(BaseModel):
@@ -104,14 +122,19 @@ class Config(BaseModel):
     )
 
 
-def read(source: str | Path | Mapping[str, Any]) -> Config:
+_SECTIONS: Mapping[str, type[BaseModel]] = {"": Config, "budget": Budget, "schedule": Schedule}
+
+
+def read(source: Source = None) -> Config:
     """The configuration in a file, in YAML text or in a mapping. Raises `ConfigError`."""
-    value, name = _value(source)
+    value, name = read_source(source)
     try:
-        config = Config.model_validate(_substitute(value, ""))
+        config = Config.model_validate(value)
     except ValidationError as error:
-        raise ConfigError(describe(error, name)) from None
+        raise ConfigError(describe(error, _SECTIONS, name)) from None
     check_order(config.policies)
+    _check_provider(config)
+    _check_shares(config)
     return config
 
 
@@ -125,82 +148,66 @@ def check_order(policies: tuple[Policy, ...]) -> None:
             )
 
 
-def _value(source: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    if isinstance(source, Mapping):
-        return source, ""
-    name, text = "", str(source)
-    if isinstance(source, Path) or ("\n" not in text and ":" not in Path(text).name):
-        name = str(source)
-        try:
-            text = Path(source).read_text(encoding="utf-8")
-        except OSError as error:
+def find_limits(config: Config) -> tuple[int, int]:
+    """The window and the reply reserve in force.
+
+    Raises `ConfigError` where a provider is asked for a model whose window is not known.
+    """
+    capabilities = config.backend.capabilities
+    asks_provider = bool(getattr(config.backend, "sdk", ""))
+    if asks_provider and config.budget.window is None and capabilities.context_window is None:
+        raise ConfigError(
+            f"budget.window: the window of {capabilities.model!r} is not known; set it, such as "
+            "budget: {window: 128000}"
+        )
+    return config.budget.resolve(capabilities.context_window)
+
+
+def find_notes(config: Config) -> tuple[str, ...]:
+    """What a ledger has to say of every call: what was assumed because it is not known."""
+    backend, notes = config.backend, list[str]()
+    capabilities = backend.capabilities
+    if config.budget.window is None and capabilities.context_window is None:
+        notes.append(
+            f"budget.window: neither the budget nor the backend names a window; {DEFAULT_WINDOW:,} "
+            "tokens are assumed"
+        )
+    if getattr(backend, "tokenizer", None) is None:
+        note = estimate_note(backend.counter, capabilities.model)
+        notes += [note] if note else []
+    return tuple(notes)
+
+
+def _check_provider(config: Config) -> None:
+    """Raises `ConfigError` where the backend names a provider that has no cache rules."""
+    name = getattr(config.backend, "provider", None)
+    if not isinstance(name, str) or not name:
+        return
+    from contextkit import cache_rules
+
+    names = cache_rules.providers()
+    if name.lower() not in names and config.cache_rules:
+        names = cache_rules.providers(cache_rules.load_overrides(config.cache_rules))
+    if name.lower() not in names:
+        raise ConfigError(
+            f"backend.provider: {name!r} has no cache rules; there are {', '.join(names)}; an empty "
+            f"text is for none, rows of your own go into the file of cache_rules{nearest(name, names)}"
+        )
+
+
+def _check_shares(config: Config) -> None:
+    """Raises `ConfigError` for a share of a section that no policy fills."""
+    known = {section for policy in config.policies for section in policy.sections}
+    if known.issuperset(config.budget.shares):
+        return
+    known.update(*(plugins.find("policies", kind).sections for kind in plugins.known("policies")))
+    for name in config.budget.shares:
+        if name not in known:
+            names = sorted(known)
             raise ConfigError(
-                f"{name}: cannot be read ({error.strerror}); give the path of a YAML file, "
-                "YAML text or a dict"
-            ) from None
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{name}: is not UTF-8 text ({error.reason})") from None
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name or 'the YAML text'}: {_yaml_place(error)}") from None
-    if value is None:
-        return {}, name
-    if not isinstance(value, Mapping):
-        raise ConfigError(
-            f"{name or 'the YAML text'}: must be a mapping, is a {type(value).__name__}"
-        )
-    return value, name  # pyright: ignore[reportUnknownVariableType]
-
-
-def _yaml_place(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-    return f"is not YAML: {error}"
-
-
-def _substitute(value: Any, path: str) -> Any:
-    if isinstance(value, str):
-        return _VARIABLE.sub(lambda match: _variable(match, path), value)
-    if isinstance(value, Mapping):
-        items = cast("Mapping[Any, Any]", value)
-        return {k: _substitute(v, f"{path}.{k}" if path else str(k)) for k, v in items.items()}
-    if isinstance(value, list):
-        rows = cast("list[Any]", value)
-        return [_substitute(v, f"{path}.{i}") for i, v in enumerate(rows)]
-    return value
-
-
-def _variable(match: re.Match[str], path: str) -> str:
-    name, default = match[1], cast("str | None", match[2])
-    found = os.environ.get(name, default)
-    if found is None:
-        raise ConfigError(
-            f"{path}: the environment has no {name}; set it, or write ${{{name}:-a default}}"
-        )
-    return found
-
-
-def describe(error: ValidationError, name: str = "") -> str:
-    """One line a fault: the field's path, what is wrong, what would work."""
-    lines: list[str] = []
-    for fault in error.errors():
-        path = ".".join(str(step) for step in fault["loc"])
-        message = fault["msg"].removeprefix("Value error, ")
-        nested = message.split(": ", 1)
-        if (
-            fault["type"] in ("value_error", "plugin")
-            and len(nested) == 2
-            and nested[0].replace("_", "").isidentifier()
-        ):
-            path, message = f"{path}.{nested[0]}".lstrip("."), nested[1]
-        if fault["type"] == "extra_forbidden":
-            message = _no_field(Config if len(fault["loc"]) == 1 else Budget)
-        if fault["type"] == "tuple_type":
-            message = "must be a list"
-        lines.append(f"{path}: {message}" if path else message)
-    return (f"{name}: " if name else "") + "; ".join(lines)
+                f"budget.shares.{name}: no policy fills a section of this name; there are "
+                f"{', '.join(names)}{nearest(name, names)}"
+            )
 
 
 def schema() -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """How many bytes a model's keys and values take, from its `config.json` alone.
 
 The figures are those of the local engine's pool: whole pages of `page_tokens` tokens, the same for every
-attention layer. In `int4-int8` full pages are quantised, scales counted, and the pages of sinks and the one
-in progress are bf16.
+attention layer. In `int4-int8` full pages are quantised, scales counted; sinks and the page in progress are
+bf16, and of a page of sinks whose other tokens have left only the sinks are kept.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class KvShape:
         """Bytes of a full page over all layers."""
         if option != "int4-int8":
             return page_tokens * self.n_numbers * (4 if option == "fp32" else 2)
-        keys = page_tokens * self.key_dim // 2 + 2 * 2 * self.key_dim
+        keys = page_tokens * self.key_dim // 2 + 2 * self.key_dim
         values = page_tokens * (self.value_dim + 2)
         return self.n_layers * self.n_kv_heads * (keys + values)
 
@@ -115,6 +115,8 @@ def kv_size(
     n_bytes = n_tail_full * shape.page_bytes(page_tokens, option)
     n_bytes += (n_head + in_progress) * shape.page_bytes(page_tokens, unpacked)
     sinks = sinks if window else 0
+    if option == "int4-int8" and sinks % page_tokens and low >= n_head * page_tokens:
+        n_bytes -= shape.page_bytes(page_tokens - sinks % page_tokens, unpacked)
     return KvSize(option, sinks, window, n_tokens - max(0, low - sinks), n_bytes)
 
 

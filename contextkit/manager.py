@@ -20,7 +20,7 @@ from contextkit.calibration import Calibration
 from contextkit.config import DEFAULT_POLICIES, Config, check_order, find_limits, find_notes, read
 from contextkit.config_source import Source
 from contextkit.embedding import Embedder
-from contextkit.errors import ConfigError, StoreBusy, UnknownThread
+from contextkit.errors import ConfigError, StoreBusy, StoreError, UnknownThread
 from contextkit.ledger import Ledger
 from contextkit.observer import Observer
 from contextkit.policy import Policy
@@ -65,7 +65,7 @@ class ContextManager:
                 "history": history,
                 "vectors": vectors,
                 "embedder": embedder,
-                "policies": list(policies),
+                "policies": list(policies) if isinstance(policies, tuple) else policies,
                 "cache_rules": cache_rules,
                 "schedule": schedule,
                 "max_message_bytes": max_message_bytes,
@@ -150,6 +150,8 @@ class ContextManager:
 
         With `create=False` a thread that is not there raises `UnknownThread`.
         """
+        if name == "" and create:
+            raise StoreError("the thread name is empty; give it some text, such as 'support/42'")
         with self._lock:
             found = self._threads.get((tenant, name))
             if found is None:
@@ -267,12 +269,11 @@ class ContextManager:
         with self._lock:
             known = self._calibration
             self._calibration = known.observe(stated, ledger, usage, gap_s)
-            if self._calibration == known:
-                return ledger
-            self.history.save_state(self._calibration_key, self._calibration.dump())
-            self.rule = self._calibration.applied(stated)
+            if self._calibration != known:
+                self.history.save_state(self._calibration_key, self._calibration.dump())
+                self.rule = self._calibration.applied(stated)
             found = tuple(self._calibration.contradictions(stated))
-        return replace(ledger, notes=(*ledger.notes, *found))
+        return replace(ledger, notes=(*ledger.notes, *found)) if found else ledger
 
     def save_counter(self) -> None:
         """Keep what the counter has learned for later processes."""

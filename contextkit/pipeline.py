@@ -70,6 +70,7 @@ def begin(
         frame=manager.frame(tools),
         limit_tokens=window - reserve if limit_tokens is None else limit_tokens,
         protected=_protected(log),
+        notes=manager.notes,
     )
     if request >= 0:
         draft = _labelled(draft, draft.protected[0])
@@ -127,13 +128,13 @@ def _fitted(policies: Sequence[Policy], draft: Draft, turn: Turn, repairing: boo
     done = under = draft
     for attempt in range(ATTEMPTS):
         if attempt:
-            under, turn = replace(draft, limit_tokens=limit), replace(turn, attempt=attempt)
+            under, turn = draft.changed(limit_tokens=limit), replace(turn, attempt=attempt)
         done, lowest = _run(policies, under, turn, repairing)
         over = done.upper_tokens - draft.limit_tokens
         if over <= 0 or limit <= over:
             break
         limit = min(limit, lowest) - over
-    return done if under is draft else replace(done, limit_tokens=draft.limit_tokens)
+    return done if under is draft else done.changed(limit_tokens=draft.limit_tokens)
 
 
 def _run(
@@ -154,7 +155,9 @@ def _settled(
     policies: Sequence[Policy], draft: Draft, turn: Turn, limit: int, repairing: bool
 ) -> Draft:
     """The draft repaired where that is due, its whole limit back, after every policy's second look."""
-    draft = replace(repair(draft) if repairing else draft, limit_tokens=limit)
+    draft = repair(draft) if repairing else draft
+    if draft.limit_tokens != limit:
+        draft = draft.changed(limit_tokens=limit)
     for index, policy in enumerate(policies):
         draft = _guarded(policy, index, policy.settle, draft, turn)
     return draft
@@ -174,7 +177,10 @@ def _guarded(
     policy: Policy, index: int, step: Callable[[Draft, Turn], Draft], draft: Draft, turn: Turn
 ) -> Draft:
     try:
-        return step(draft, turn)
+        changed: object = step(draft, turn)
+        if not isinstance(changed, Draft):
+            raise TypeError(f"it returned {changed!r} in place of a draft")
+        return changed
     except ContextKitError:
         raise
     except Exception as error:

@@ -97,6 +97,8 @@ class Policy(BaseModel, ABC):
 
     kind: ClassVar[str]
     stage: ClassVar[Stage]
+    sections: ClassVar[tuple[str, ...]] = ()
+    """Sections of a call that it fills, so that `budget.shares` may cap them."""
 
     @abstractmethod
     def apply(self, draft: Draft, turn: Turn) -> Draft:

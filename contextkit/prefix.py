@@ -36,9 +36,9 @@ class Shared:
     """The later call's piece in which they part, None where it is whole."""
 
 
-def runs(pieces: Sequence[Piece]) -> list[Run]:
+def runs(pieces: Sequence[Piece]) -> tuple[Run, ...]:
     """What the pieces show, neighbouring log ranges joined."""
-    return list(_each_run(pieces))
+    return tuple(_each_run(pieces))
 
 
 def _each_run(pieces: Sequence[Piece]) -> Iterator[Run]:
@@ -72,29 +72,44 @@ def stable(pieces: Sequence[Piece]) -> Sequence[Piece]:
     return pieces
 
 
+def measure_runs(shown: Sequence[Run], zero: Measure) -> Measure:
+    """The sum of the measures of runs."""
+    return tuple(map(sum, zip(zero, *[run.measure for run in shown], strict=True)))
+
+
 def compare(
-    earlier: Sequence[Run], later_pieces: Sequence[Piece], ranges: Ranges, zero: Measure
+    earlier: tuple[Run, ...],
+    later: tuple[Run, ...],
+    pieces: Sequence[Piece],
+    ranges: Ranges,
+    zero: Measure,
 ) -> Shared:
-    """How far the later call repeats the earlier one, given as `runs`."""
-    others = _each_run(later_pieces)
-    shared = zero
-    for index, run in enumerate(earlier):
-        other = next(others, None)
+    """How far the later call, of these `pieces`, repeats the earlier one; both given as `runs`."""
+    same = _same_runs(earlier, later)
+    shared = measure_runs(earlier[:same], zero)
+    for index in range(same, len(earlier)):
+        run, other = earlier[index], later[index] if index < len(later) else None
         if other is None or bool(run.digest) != bool(other.digest):
-            return Shared(shared, False, _parting(later_pieces, other, run.start))
+            return Shared(shared, False, _parting(pieces, other, run.start))
         if run.digest:
             if run.digest != other.digest:
-                return Shared(shared, False, later_pieces[other.piece])
+                return Shared(shared, False, pieces[other.piece])
             shared = add(shared, run.measure)
             continue
         if run.start != other.start:
-            return Shared(shared, False, _parting(later_pieces, other, run.start))
+            return Shared(shared, False, _parting(pieces, other, run.start))
         stop = min(run.stop, other.stop)
         whole = stop == run.stop
         shared = add(shared, run.measure if whole else ranges.span(run.start, stop))
         if stop < run.stop or (stop < other.stop and index + 1 < len(earlier)):
-            return Shared(shared, False, _parting(later_pieces, other, stop))
+            return Shared(shared, False, _parting(pieces, other, stop))
     return Shared(shared, True)
+
+
+def _same_runs(earlier: tuple[Run, ...], later: tuple[Run, ...]) -> int:
+    """How many runs the two begin with are equal: all but the newest, where a call only goes on."""
+    n = len(earlier) - 1
+    return n if n > 0 and earlier[:n] == later[:n] else 0
 
 
 def _parting(pieces: Sequence[Piece], run: Run | None, seq: int) -> Piece | None:

@@ -7,6 +7,7 @@ in USD, prices are per million tokens; a model without a known price still has a
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -115,7 +116,7 @@ class CacheRule:
         return tokens - tokens % self.granularity_tokens
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Forecast:
     """What one call is expected to read, write and pay fresh; the three add up to its input."""
 
@@ -130,7 +131,7 @@ class Forecast:
     """Cost of the input over the cost of the same input without a cache."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Cost:
     """The bill of one call in USD, by what its tokens were billed as."""
 

@@ -142,7 +142,10 @@ def _resettle(draft: Draft, item: _Item, strays: list[_Stray]) -> Draft:
 
 
 def _insert(draft: Draft, at: int, message: Message, why: str) -> Draft:
-    return draft.insert(at, (message,), section="history", policy=POLICY, why=why, volatile=False)
+    """Directly behind entry `at - 1`: nothing stands between a call and its results."""
+    return draft.insert(
+        at, (message,), section="history", policy=POLICY, why=why, volatile=False, ahead=True
+    )
 
 
 def _answer(draft: Draft, at: int, call_id: str) -> Draft:

@@ -10,17 +10,15 @@ limit needs, or where the cache has lapsed and moving is free. See docs/decision
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from contextkit.draft import Draft
 from contextkit.piece import Piece, merge, part
 from contextkit.policy import Turn
-from contextkit.prefix import compare
+from contextkit.prefix import compare, measure_runs
 from contextkit.pricing import CacheRule, forecast
 from contextkit.seal import Sent
-from contextkit.tokens import Measure, add
 
 FEWEST_TURNS = 4
 """Calls that a thread is expected to make still, however young it is."""
@@ -57,20 +55,19 @@ class Schedule(BaseModel):
         pieces = _spliced(before.pieces, after.pieces, turn.new_from, after)
         if pieces is None:
             return after
-        held = replace(after, pieces=pieces)
+        held = after.changed(pieces=pieces)
         if _shared(sent, held) is not None or not self._fits(held):
             return after
         freed = _tokens(held) - _tokens(after)
         waiting = freed * rule.read_multiplier
-        whole = after.counter.tokens(_sum(sent, after))
+        whole = after.counter.tokens(measure_runs(sent.stable, after.counter.zero))
         price = _billed(rule, after, moved, sent) - _billed(rule, held, whole, sent)
         if freed <= 0 or self._pays(price, waiting, sent, turn, rule):
             return after
         sticky = _spliced(before.sticky, after.sticky, turn.new_from, after)
         if sticky is None:
             return after
-        held = replace(
-            held,
+        held = held.changed(
             sticky=sticky,
             held_tokens=sent.pace.held_tokens + waiting,
             notes=(*held.notes, f"an edit that frees {freed:,} tokens waits until it pays"),
@@ -92,21 +89,13 @@ class Schedule(BaseModel):
 def _shared(sent: Sent, draft: Draft) -> int | None:
     """Tokens up to where a call parts from the one before; None where it goes on from it."""
     zero = draft.counter.zero
-    shared = compare(sent.runs, draft.pieces, draft.log, zero)
+    shared = compare(sent.runs, draft.runs, draft.pieces, draft.log, zero)
     if shared.is_whole or (
         len(sent.stable) < len(sent.runs)
-        and compare(sent.stable, draft.pieces, draft.log, zero).is_whole
+        and compare(sent.stable, draft.runs, draft.pieces, draft.log, zero).is_whole
     ):
         return None
     return draft.counter.tokens(shared.measure)
-
-
-def _sum(sent: Sent, draft: Draft) -> Measure:
-    """What the call before left in the cache."""
-    total = draft.counter.zero
-    for run in sent.stable:
-        total = add(total, run.measure)
-    return total
 
 
 def _is_cached(rule: CacheRule, draft: Draft) -> bool:

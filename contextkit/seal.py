@@ -15,8 +15,8 @@ from contextkit.ledger import CacheForecast, Decision, Ledger, Prefix
 from contextkit.messages import Message, ToolResultPart
 from contextkit.piece import Piece, split
 from contextkit.policy import Turn
-from contextkit.prefix import Run, compare
-from contextkit.tokens import Measure, add
+from contextkit.prefix import Run, compare, measure_runs
+from contextkit.tokens import add
 
 RECENT = 16
 """Gaps between calls that are remembered."""
@@ -101,6 +101,8 @@ def _stays(draft: Draft, piece: Piece) -> str:
     guard = draft.is_protected(piece.start, piece.stop)
     if guard:
         return guard.why
+    if piece.section == "system":
+        return "the system message"
     return "pinned" if piece.pinned else "no policy left it out"
 
 
@@ -109,10 +111,12 @@ def _remedy(draft: Draft, rows: Sequence[tuple[str, int, str]]) -> str:
         return (
             "Add a policy that leaves out older history (sliding_window), or raise budget.window."
         )
-    return (
-        "Raise budget.window, lower budget.reply_reserve, shorten what is pinned, or add tool_results "
-        "so that a large result is offloaded behind a handle."
-    )
+    if any(m.tool_results for p in draft.pieces for m in draft.shown(p)):
+        return (
+            "Raise budget.window, lower budget.reply_reserve, or add tool_results so that a large result "
+            "is offloaded behind a handle."
+        )
+    return "Raise budget.window, lower budget.reply_reserve, or shorten what must stay."
 
 
 def seal(
@@ -199,14 +203,14 @@ def _prefix(draft: Draft, turn: Turn, sent: Sent | None, tools_digest: str) -> P
         return Prefix()
     counter, zero = draft.counter, draft.counter.zero
     frame = counter.tokens(draft.frame)
-    before = frame + counter.tokens(_sum(sent.runs, zero))
+    before = frame + counter.tokens(measure_runs(sent.runs, zero))
     if sent.tools_digest != tools_digest:
         return Prefix(0, before, True, before, "tools", "the tool schemas changed")
-    shared = compare(sent.runs, draft.pieces, draft.log, zero)
-    total = frame + sum(counter.tokens(piece.measure) for piece in draft.pieces)
+    shared = compare(sent.runs, draft.runs, draft.pieces, draft.log, zero)
+    total = draft.input_tokens
     tokens = min(total, before, counter.tokens(shared.measure) + frame)
     is_kept = shared.is_whole or tokens == before
-    if is_kept or compare(sent.stable, draft.pieces, draft.log, zero).is_whole:
+    if is_kept or compare(sent.stable, draft.runs, draft.pieces, draft.log, zero).is_whole:
         return Prefix(tokens, before)
     rewritten = total - tokens
     by = shared.piece
@@ -214,13 +218,6 @@ def _prefix(draft: Draft, turn: Turn, sent: Sent | None, tools_digest: str) -> P
         (by.policy, f"{by.handle}: {by.why}") if by else ("assembly", "the call is shorter")
     )
     return Prefix(tokens, before, True, rewritten, policy, why, _rewrite_cost(turn, rewritten))
-
-
-def _sum(shown: Sequence[Run], zero: Measure) -> Measure:
-    total = zero
-    for run in shown:
-        total = add(total, run.measure)
-    return total
 
 
 def _rewrite_cost(turn: Turn, tokens: int) -> float | None:
@@ -238,8 +235,7 @@ def _rewrite_cost(turn: Turn, tokens: int) -> float | None:
 def _forecast(
     draft: Draft, turn: Turn, prefix: Prefix, points: Sequence[CachePoint], gap_s: float | None
 ) -> CacheForecast:
-    counter = draft.counter
-    total = counter.tokens(draft.frame) + sum(counter.tokens(p.measure) for p in draft.pieces)
+    total = draft.input_tokens
     if turn.rule is None:
         return CacheForecast(prefix.shared_tokens, 0, total - prefix.shared_tokens)
     expected = pricing.forecast(

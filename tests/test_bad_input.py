@@ -55,8 +55,28 @@ def stays(thread: Thread, length: int) -> None:
         ({"history": "disk"}, ["history", "disk", "memory"]),
         ({"policies": [{"kind": "sliding_window", "sink": 2}]}, ["policies.0", "sink"]),
         ({"polices": []}, ["polices"]),
-        ({"budget": {"window": "large"}}, ["budget.window"]),
-        ({"budget": {"window": 3}}, ["budget.window", "16"]),
+        ({"budget": {"window": "large"}}, ["budget.window: 'large' is not a whole number"]),
+        ({"budget": {"window": 8.5}}, ["budget.window: 8.5 is not a whole number"]),
+        ({"budget": {"window": 3}}, ["budget.window: 3 is too small; 16 or more"]),
+        ({"budget": "big"}, ["budget: 'big' is not a mapping"]),
+        ({"budget": {"windw": 3}}, ["budget.windw", "reply_reserve", "'window'"]),
+        ({"budget": {"shares": {"retreived": 0.3}}},
+         ["budget.shares.retreived", "retrieved, summaries", "Did you mean 'retrieved'"]),
+        ({"schedule": {"hard_watr": 0.5}}, ["schedule.hard_watr", "expected_turns", "'hard_water'"]),
+        ({"schedule": {"hard_water": 3}}, ["schedule.hard_water: 3 is too large; 1 or less"]),
+        ({"max_message_bytes": "16M"}, ["max_message_bytes: '16M' is not a whole number"]),
+        ({"cache_rules": 3}, ["cache_rules: 3 is not text"]),
+        ({1: 2}, ["1: 1 is not text; put the key in quotes"]),
+        ({"backend": {"kind": "openai"}}, ["backend.model: is required, such as model: gpt-"]),
+        ({"backend": {"kind": "openai", "model": 7}}, ["backend.model: 7 is not text"]),
+        ({"backend": {"kind": "openai", "model": "gpt-99"}},
+         ["budget.window: the window of 'gpt-99' is not known; set it"]),
+        ({"backend": {"kind": "anthropic", "model": "other"}}, ["budget.window", "'other'"]),
+        ({"backend": {"kind": "echo", "provider": "opnai"}},
+         ["backend.provider: 'opnai'", "anthropic, bedrock", "Did you mean 'openai'"]),
+        ({"backend": {"kind": "echo", "dialect": "xml"}}, ["backend.dialect: 'xml'", "'anthropic'"]),
+        ({"backend": None}, ["backend: null is no backend", "echo"]),
+        ({"history": {"kind": "sql", "pool_size": "x"}}, ["history.pool_size: 'x' is not a whole"]),
         ({"budget": {"window": 100, "reply_reserve": 100}}, ["budget.reply_reserve", "100"]),
         ({"budget": {"shares": {"retrieved": 1.5}}}, ["shares.retrieved", "1.5"]),
         ({"policies": [{"kind": "sliding_window", "low_water": 0.95}]},
@@ -67,7 +87,7 @@ def stays(thread: Thread, length: int) -> None:
         ({"policies": ["cacheable_prefix", "sliding_window"]},
          ["policies.1", "sliding_window", "cacheable_prefix", "gather, shrink, arrange"]),
         ({"policies": [{"low_water": 0.5}]}, ["policies.0", "kind"]),
-        ({"policies": [7]}, ["policies.0", "kind"]),
+        ({"policies": [7]}, ["policies.0: 7 is no policy", "kind", "sliding_window"]),
         ({"policies": "sliding_window"}, ["policies"]),
         ({"policies": {"kind": "pin"}}, ["policies"]),
         ({"budget": {"window": "${CONTEXTKIT_NOT_SET}"}}, ["budget.window", "CONTEXTKIT_NOT_SET"]),
@@ -81,11 +101,59 @@ def test_configuration(config: dict[str, Any], says: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["policies: [", "- 1\n- 2", "a: b: c\n", "\x00: 1\n", "policies:\n\t- pin\n"]
-)
+    "text",
+    ["policies: [", "- 1\n- 2", "a: b: c\n", "\x00: 1\n", "policies:\n\t- pin\n", "a: &a [*a]",
+     "a: " + "[" * 5000],
+)  # fmt: skip
 def test_text_that_is_no_configuration(text: str) -> None:
     with pytest.raises(contextkit.ConfigError):
         contextkit.load(text)
+
+
+@pytest.mark.parametrize("source", ["", "  \n", [1], 7, b"backend: echo"])
+def test_what_is_no_configuration(source: Any) -> None:
+    with pytest.raises(
+        contextkit.ConfigError, match="the path of a YAML file, YAML text or a dict"
+    ):
+        contextkit.load(source)
+
+
+def test_every_key_may_be_left_out() -> None:
+    for cm in (contextkit.load(), contextkit.load(None), contextkit.load("{}\n")):
+        assert cm.thread("t").respond("hello").text == "hello"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("backend: echo\nhistory: memory\nbackend: local\n", "backend: is written in line 1 and again in"),
+        ("budget: {window: 300, window: 400}\n", "budget.window: is written in line 1 and again in line 1"),
+        ("policies:\n  - {kind: pin,\n     kind: retrieve}\n", "policies.0.kind: is written in line 2"),
+    ],
+)  # fmt: skip
+def test_a_key_that_stands_twice(text: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(contextkit.ConfigError) as caught:
+        contextkit.load(text)
+    assert str(caught.value).startswith(says)
+    (tmp_path / "agent.yaml").write_text(text)
+    with pytest.raises(contextkit.ConfigError, match=r"agent\.yaml: " + says):
+        contextkit.load(tmp_path / "agent.yaml")
+
+
+def test_a_merged_key_may_stand_again() -> None:
+    text = "policies:\n  - &window {kind: sliding_window, sinks: 2}\n  - {<<: *window, sinks: 3}\n"
+    sinks = [getattr(policy, "sinks", None) for policy in contextkit.load(text).policies]
+    assert sinks == [2, 3]
+
+
+@pytest.mark.parametrize("field", ["api_key", "base_url"])
+def test_a_wrong_key_is_not_repeated(field: str) -> None:
+    backend = {"kind": "openai", "model": "gpt-4.1", field: 6502}
+    with pytest.raises(
+        contextkit.ConfigError, match=f"backend.{field}: what was written"
+    ) as caught:
+        contextkit.load({"backend": backend})
+    assert "6502" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -184,6 +252,10 @@ def test_a_name_that_no_store_can_hold(cm: ContextManager) -> None:
     for name, tenant in (("\ud800", "default"), ("t", "a\x00b")):
         with pytest.raises(contextkit.StoreError, match="lone surrogate"):
             cm.thread(name, tenant=tenant)
+    with pytest.raises(contextkit.StoreError, match="thread name is empty"):
+        cm.thread("")
+    with pytest.raises(contextkit.StoreError, match="thread name 42 is not text but of type int"):
+        cm.thread(42)  # type: ignore[arg-type]
     assert not cm.threads(None)
 
 
@@ -388,8 +460,10 @@ def test_a_call_is_recorded_once_and_where_it_was_made(cm: ContextManager) -> No
 def test_a_reply_that_is_none(cm: ContextManager, reply: Any) -> None:
     thread = cm.thread("t")
     sent = thread.assemble("hi")
-    with pytest.raises(contextkit.ContextKitError):
+    with pytest.raises(contextkit.ContextKitError) as caught:
         thread.record(sent, reply)
+    if not isinstance(reply, dict):
+        assert " is not a message; give a dictionary such as" in str(caught.value)
     stays(thread, 0)
     thread.record(sent, {"role": "assistant", "content": "hello"})
     stays(thread, 2)

@@ -64,7 +64,7 @@ DRAFT = {
     "keep": "start stop policy why section pinned sticky volatile",
     "drop": "start stop policy why sticky even_protected",
     "replace": "start stop messages policy why section detail sticky even_protected",
-    "insert": "at messages section policy why sticky volatile detail",
+    "insert": "at messages section policy why sticky volatile detail ahead",
     "move": "start stop to policy why sticky",
 }
 FIELDS = {

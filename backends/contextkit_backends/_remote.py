@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -28,6 +28,7 @@ from pydantic import (
 from contextkit.backend import Reply
 from contextkit.errors import ConfigError, ContextKitError
 
+from ._diagnosis import Answers
 from ._failures import describe
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class RemoteBackend(BaseModel, ABC):
     key_variable: ClassVar[str]
     """The environment variable that the SDK reads the key from."""
 
-    model: str = Field(min_length=1)
+    model: str = Field(min_length=1, examples=["gpt-4.1-mini"])
     """The model's name as the provider spells it."""
     base_url: str | None = None
     """Where the API is; the provider's own address by default."""
@@ -66,11 +67,24 @@ class RemoteBackend(BaseModel, ABC):
     """How often the SDK asks again by itself after 429, 5xx or a lost connection."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Sent with every request as it is: what this provider has beside the common fields."""
+    diagnostics: bool = False
+    """Ask with every request why the prompt cache was missed; the verdict goes into the ledger."""
     max_concurrency: PositiveInt = 8
     """How many calls `complete_many` keeps under way."""
 
     _client: Any = PrivateAttr(default=None)
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+    _answers: Answers = PrivateAttr(default_factory=Answers)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What has to be installed before a model can be asked."""
+        return (self.sdk,)
+
+    @property
+    def extra(self) -> str:
+        """The extra of contextkit that brings it."""
+        return self.sdk
 
     @abstractmethod
     def complete(self, call: Call) -> Reply:
@@ -135,6 +149,11 @@ class RemoteBackend(BaseModel, ABC):
             if told is None:
                 raise
             raise told from error
+
+    def _remember(self, call: Call, answer: Mapping[str, Any]) -> None:
+        """What the thread's next request is to be compared with."""
+        if self.diagnostics:
+            self._answers.remember(call, answer.get("id"))
 
     def _secrets(self) -> tuple[str, ...]:
         given = self.api_key.get_secret_value() if self.api_key else ""

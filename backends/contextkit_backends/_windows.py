@@ -2,30 +2,54 @@
 
 Tokens of input and output together. A name matches the longest row that it starts with, so dated
 snapshots (`gpt-4o-2024-11-20`) find their family; a model not listed has an unknown window.
+
+Read as stored copies of the vendors' pages (July to November 2026) and checked against the tables of
+LiteLLM 1.109.1 (input and output apart) and genai-prices 0.2.3; a row that stands in one place only
+says in which.
 """
 
 from __future__ import annotations
 
-AS_OF = "2026-10"
+AS_OF = "2026-11"
 """When the rows were last compared with their sources."""
 
-OPENAI_SOURCE = "https://platform.openai.com/docs/models"
+OPENAI_SOURCE = "https://developers.openai.com/api/docs/models"
 OPENAI: dict[str, int] = {
     "gpt-3.5-turbo": 16_385,
     "gpt-4": 8_192,
+    "gpt-4-0125": 128_000,
+    "gpt-4-1106": 128_000,
     "gpt-4-32k": 32_768,
     "gpt-4-turbo": 128_000,
     "gpt-4o": 128_000,
     "gpt-4.1": 1_047_576,
     "gpt-5": 400_000,
+    "gpt-5-chat": 128_000,
+    "gpt-5.1-chat": 128_000,
+    "gpt-5.2-chat": 128_000,
+    "gpt-5.3-chat": 128_000,
     "gpt-5.4": 1_050_000,
+    "gpt-5.4-mini": 400_000,
+    "gpt-5.4-nano": 400_000,
     "gpt-5.5": 1_050_000,
-    "gpt-5.6": 400_000,  # copies of the model pages disagree (400k to 1.05M): the safe one
+    "gpt-5.6": 1_050_000,  # an older copy of the model page says 400k
+    "gpt-5.6-cyber": 400_000,  # LiteLLM
+    "gpt-6-astra": 1_050_000,
+    "gpt-6-luna": 1_050_000,
+    "gpt-6-sol": 1_050_000,
+    "gpt-6.1-sol": 1_050_000,
+    "gpt-6.1-terra": 1_050_000,
+    "gpt-6.2-astra": 1_050_000,  # https://vercel.com/ai-gateway/models/gpt-6.2-astra
+    "gpt-6.2-sol": 1_050_000,  # https://vercel.com/ai-gateway/models/gpt-6.2-sol
+    "gpt-audio": 128_000,
     "gpt-oss": 131_072,
     "o1": 200_000,
+    "o1-mini": 128_000,
+    "o1-preview": 128_000,
     "o3": 200_000,
     "o4-mini": 200_000,
     "chatgpt-4o": 128_000,
+    "codex-mini": 200_000,
 }
 
 ANTHROPIC_SOURCE = "https://platform.claude.com/docs/en/models"
@@ -40,11 +64,32 @@ ANTHROPIC: dict[str, int] = {
     "claude-haiku-5": 1_000_000,
     "claude-fable-5": 1_000_000,
     "claude-mythos-5": 1_000_000,
+    "claude-mythos-preview": 1_000_000,  # LiteLLM
 }
+
+GEMINI_SOURCE = "https://ai.google.dev/gemini-api/docs/models"
+GEMINI: dict[str, int] = {  # the limit of the input; the output has one of its own beside it
+    "gemini-2.5-flash": 1_048_576,
+    "gemini-2.5-pro": 1_048_576,
+    "gemini-3-flash": 1_048_576,
+    "gemini-3-pro": 1_048_576,
+    "gemini-3.1-flash-lite": 1_048_576,  # LiteLLM
+    "gemini-3.1-pro": 1_048_576,
+    "gemini-3.5-flash": 1_048_576,
+    "gemini-3.6-flash": 1_048_576,  # LiteLLM
+    "gemini-3.7-flash": 1_048_576,  # LiteLLM
+    "gemini-3.8-flash": 1_048_576,
+    "gemini-4-argon": 1_048_576,  # LiteLLM
+}
+
+COMPATIBLE: dict[str, int] = {**OPENAI, **ANTHROPIC, **GEMINI}
+"""Models that are asked in OpenAI's form: its own, and others' at gateways and compatible addresses."""
 
 
 def find_window(rows: dict[str, int], model: str) -> int | None:
     """The window of the longest row that `model` starts with, or None."""
     bare = model.lower().rsplit("/", 1)[-1].removeprefix("ft:")
+    if bare.startswith("claude-"):
+        bare = bare.replace(".", "-")  # as gateways spell it
     matches = [name for name in rows if bare.startswith(name)]
     return rows[max(matches, key=len)] if matches else None

@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, model_validator
 
 from contextkit.backend import Capabilities, Reply, ReplyChunk
 from contextkit.dialects.streams import ChatCollector, ResponsesCollector
@@ -27,7 +28,7 @@ from contextkit.tokens.choose import counter_for
 
 from ._failures import AnsweredWithError, cut_stream
 from ._remote import RemoteBackend
-from ._windows import OPENAI, find_window
+from ._windows import COMPATIBLE, find_window
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -62,10 +63,16 @@ class OpenAIBackend(RemoteBackend):
 
     _refused: set[str] = PrivateAttr(default_factory=set[str])
 
+    @model_validator(mode="after")
+    def _can_diagnose(self) -> OpenAIBackend:
+        if self.diagnostics and self.api == "chat":
+            raise ValueError("diagnostics: only the Responses API has them; set api: responses")
+        return self
+
     @cached_property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            context_window=self.window or find_window(OPENAI, self.model),
+            context_window=self.window or find_window(COMPATIBLE, self.model),
             dialect="openai" if self.api == "chat" else "responses",
             provider=self._provider,
             model=self.model,
@@ -82,6 +89,7 @@ class OpenAIBackend(RemoteBackend):
             answer = plain(self._ask(request))
             if answer.get("status") == "failed":
                 raise AnsweredWithError(inner(answer, "error"))
+            self._remember(call, answer)
             return chat_reply(answer) if self.api == "chat" else responses_reply(answer)
 
     def stream(self, call: Call) -> Iterator[ReplyChunk]:
@@ -98,7 +106,11 @@ class OpenAIBackend(RemoteBackend):
                     yield ReplyChunk(text)
         if not collector.finished:
             raise cut_stream(self.place)
-        yield ReplyChunk(reply=collected_reply(collector))
+        reply = collected_reply(collector)
+        if isinstance(collector, ResponsesCollector):
+            self._remember(call, collector.response)
+            reply = replace(reply, raw={**collector.response, "output": collector.wire})
+        yield ReplyChunk(reply=reply)
 
     def _request(self, call: Call) -> dict[str, Any]:
         if self.api == "chat":
@@ -113,7 +125,13 @@ class OpenAIBackend(RemoteBackend):
             "max_output_tokens": call.max_output_tokens,
             "store": False,
             "include": ["reasoning.encrypted_content"],
+            **self._diagnosis(call),
         }
+
+    def _diagnosis(self, call: Call) -> dict[str, Any]:
+        """What asks for a verdict on the cache; only where there is an answer to compare with."""
+        before = self._answers.before(call) if self.diagnostics else None
+        return {"prompt_cache_options": {"comparison_response_id": before}} if before else {}
 
     def _ask(self, request: Mapping[str, Any]) -> Any:
         """Send the request, without the optional fields that this server refuses."""

@@ -1,4 +1,4 @@
-"""The command line: `contextkit demo | chat | run | replay | tune | inspect | diff` and more; see `--help`.
+"""The command line: `contextkit demo | run | inspect | check | replay` and more; see `--help`.
 
 Errors of the `ContextKitError` tree end a command with one line on stderr and exit code 2.
 """

@@ -12,6 +12,7 @@ from rich.text import Text
 from contextkit import config
 from contextkit import plugins as found
 from contextkit.cli.opening import aside, out, print_json, write_text
+from contextkit.inspector.unfolded import Unfolded
 from contextkit.inspector.words import clean
 
 
@@ -39,7 +40,7 @@ def show_plugins(*, as_json: bool) -> None:
         what = row["about"] if row["origin"].startswith("contextkit ") else _with_origin(row)
         cells = (row["group"], row["kind"], row["stage"] or "", what)
         table.add_row(*(Text(clean(cell)) for cell in cells))
-    out().print(table)
+    out().print(Unfolded(table))
 
 
 def _with_origin(row: dict[str, Any]) -> str:

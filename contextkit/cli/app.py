@@ -14,8 +14,12 @@ from contextkit.cli.base import ConfigOption, JsonOption, TenantOption, app
 def root(
     ctx: typer.Context,
     debug: Annotated[bool, typer.Option(help="Show tracebacks.")] = False,
+    is_version_asked: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     """The context layer for agents: what each model call sees, and why."""
+    if is_version_asked:
+        version()
+        raise typer.Exit
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
 
@@ -49,7 +53,9 @@ def chat(
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(help="Conversation: JSON or JSONL, .gz too.")],
+    file: Annotated[
+        Path, typer.Argument(help="Conversation: JSON or JSONL, .gz too; - reads stdin.")
+    ],
     config: ConfigOption = None,
     input: Annotated[str | None, typer.Option(help="What to ask; - reads stdin.")] = None,
     respond: Annotated[bool, typer.Option(help="Send the call and show the reply.")] = False,
@@ -57,85 +63,21 @@ def run(
         bool, typer.Option(help="Assemble at every point where the model was called.")
     ] = False,
     index: Annotated[int, typer.Option(help="Which conversation of a JSONL file.", min=0)] = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Read a conversation, assemble its next call, show the ledger."""
-    from contextkit.cli.run import run_file
-
-    run_file(
-        file,
-        config,
-        index=index,
-        question=input,
-        respond=respond,
-        replay_turns=replay_turns,
-        as_json=as_json,
-    )
-
-
-@app.command()
-def inspect(
-    thread: Annotated[str | None, typer.Argument(help="Name of the thread.")] = None,
-    turn: Annotated[int | None, typer.Option(help="One turn, counted from 1.", min=1)] = None,
-    config: ConfigOption = None,
-    tenant: TenantOption = "default",
-    as_json: JsonOption = False,
-    explain: Annotated[str | None, typer.Option(help="What became of a handle.")] = None,
-    expand: Annotated[str | None, typer.Option(help="The original behind a handle.")] = None,
-    list_threads: Annotated[bool, typer.Option("--list", help="List the threads.")] = False,
-    cost: Annotated[
-        bool, typer.Option("--cost", help="The bill: what was used, expected, missed, and why.")
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep it as a new thread; so does --respond.")
     ] = False,
-    web: Annotated[
-        bool, typer.Option("--web", help="In a browser, all tenants, until interrupted.")
-    ] = False,
-    host: Annotated[
-        str, typer.Option(help="With --web: where it listens; beyond this machine it asks a token.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(help="With --web: its port; 0 for any free one.", min=0, max=65535)
-    ] = 8642,
-    token: Annotated[
-        str | None, typer.Option(help="With --web: the token to ask for; else one is made.")
-    ] = None,
-) -> None:
-    """Show a thread's turns, one turn's ledger, its bill, or what a handle stands for."""
-    if web:
-        from contextkit.cli.inspect_web import run_web
-
-        run_web(thread, config, tenant, host=host, port=port, token=token)
-        return
-    from contextkit.cli.inspect import run_inspect
-
-    run_inspect(
-        thread,
-        config,
-        tenant,
-        turn=turn,
-        as_json=as_json,
-        explain=explain,
-        expand=expand,
-        list_threads=list_threads,
-        cost=cost,
-    )
-
-
-@app.command()
-def diff(
-    places: Annotated[list[str], typer.Argument(help="[THREAD] TURN TURN")],
-    config: ConfigOption = None,
-    tenant: TenantOption = "default",
     as_json: JsonOption = False,
 ) -> None:
-    """What changed between two turns of a thread: what came, left, or stands in another form."""
-    from contextkit.cli.diff import run_diff
+    """Read a conversation, assemble its next call, show the ledger; nothing is kept unless asked."""
+    from contextkit.cli.run import Options, run_file
 
-    run_diff(places, config, tenant, as_json=as_json)
+    run_file(file, config, Options(index, input, respond, replay_turns, keep, as_json))
 
 
 @app.command()
 def schema(
     out: Annotated[Path | None, typer.Option(help="File to write; else stdout.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="It always is JSON.")] = False,
 ) -> None:
     """The JSON Schema of agent.yaml with every installed plug-in."""
     from contextkit.cli.about import show_schema
@@ -144,23 +86,26 @@ def schema(
 
 
 @app.command()
+def check(
+    file: Annotated[
+        Path | None, typer.Argument(help="agent.yaml, as --config names it.", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say everything that is wrong with a configuration, or what it means; exit code 1 if it is."""
+    from contextkit.cli.check import run_check
+    from contextkit.cli.opening import one_config
+
+    run_check(one_config(file, config), as_json=as_json)
+
+
+@app.command()
 def plugins(as_json: JsonOption = False) -> None:
     """The policies, backends and stores that are installed."""
     from contextkit.cli.about import show_plugins
 
     show_plugins(as_json=as_json)
-
-
-@app.command()
-def verify(
-    config: ConfigOption = None,
-    tenant: Annotated[str | None, typer.Option(help="One tenant; else all.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Check every digest, chain, total and view of a store and its index; exit code 1 if one is wrong."""
-    from contextkit.cli.verify import run_verify
-
-    run_verify(config, tenant, as_json=as_json)
 
 
 @app.command("kv-size")
@@ -182,16 +127,18 @@ def kv_size(
 
 @app.command()
 def reindex(
-    config: Annotated[
-        Path | None, typer.Argument(help="agent.yaml; without it ./agent.yaml.")
+    file: Annotated[
+        Path | None, typer.Argument(help="agent.yaml, as --config names it.", show_default=False)
     ] = None,
+    config: ConfigOption = None,
     tenant: Annotated[str | None, typer.Option(help="One tenant; else all.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make the vector index again from the history; nothing but time is lost with an index."""
+    from contextkit.cli.opening import one_config
     from contextkit.cli.reindex import run_reindex
 
-    run_reindex(config, tenant, as_json=as_json)
+    run_reindex(one_config(file, config), tenant, as_json=as_json)
 
 
 @app.command()

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-
 from rich.text import Text
 
 from contextkit.cli.opening import out, print_json
+from contextkit.cli.stored import StoredThread, to_ledger
 from contextkit.inspector.bill import BillLine, bill, bill_json, by_policy, gaps
 from contextkit.inspector.overview import totals_sentence
 from contextkit.inspector.words import clean, count, money
-from contextkit.ledger import Ledger
-from contextkit.thread import Thread
 
 HEAD = f"{'turn':>4} {'input':>9} {'read':>9} {'expected':>9} {'missed':>9} {'cost':>9}"
 
 
-def show_bill(thread: Thread, turn: int | None, *, as_json: bool) -> None:
+def show_bill(thread: StoredThread, turn: int | None, *, as_json: bool) -> None:
     """The bill of a thread, or of one of its turns."""
-    stored = thread.manager.history.turns(thread.record_)
-    ledgers = [replace(Ledger.from_dict(json.loads(t.body)), turn=t.number) for t in stored]
+    stored = thread.closed()
+    ledgers = [to_ledger(each) for each in stored]
     lines = bill(ledgers, thread.manager.rule, gaps([t.closed_at for t in stored]))
     if turn is not None:
         ledgers = [ledger for ledger in ledgers if ledger.turn == turn]

@@ -16,6 +16,7 @@ from contextkit.demo import terminal as show
 from contextkit.demo.page import render
 from contextkit.demo.recorded import WINDOW
 from contextkit.inspector.overview import Header, TurnLine, cost_of
+from contextkit.ledger import Ledger
 
 QUICK_CALLS, QUICK_FACTS = 12, 4
 
@@ -41,10 +42,10 @@ def _part_one(console: Console, n_calls: int | None) -> Recorded:
     console.print(Header())
     total = 0.0
 
-    def show_turn(turn: Any) -> None:
+    def show_turn(ledger: Ledger) -> None:
         nonlocal total
-        total += cost_of(turn.ledger) or 0.0
-        console.print(TurnLine(turn.ledger, total))
+        total += cost_of(ledger) or 0.0
+        console.print(TurnLine(ledger, total))
 
     recorded = run_replay(n_calls=n_calls, on_turn=show_turn)
     for part in show.replay_summary(recorded):

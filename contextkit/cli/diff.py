@@ -7,12 +7,11 @@ from pathlib import Path
 
 from rich.text import Text
 
-from contextkit.cli.inspect import existing_thread, turn_of
-from contextkit.cli.opening import UsageError, open_manager, out, print_json
+from contextkit.cli.inspect import turn_of
+from contextkit.cli.opening import UsageError, open_reading, out, print_json
+from contextkit.cli.stored import StoredThread, find_thread
 from contextkit.inspector.difference import Change, Difference, difference
 from contextkit.inspector.words import clean
-from contextkit.manager import ContextManager
-from contextkit.thread import Thread
 from contextkit.tokens import TokenCounter, measure_all
 
 
@@ -21,41 +20,32 @@ def run_diff(places: Sequence[str], config: Path | None, tenant: str, *, as_json
     *names, first, second = places if len(places) >= 2 else ("", "")
     if len(names) > 1 or not (first.isdigit() and second.isdigit()):
         raise UsageError("give two turns, as `contextkit diff support/42 3 4`")
-    with open_manager(config) as manager:
-        thread = existing_thread(manager, names[0] if names else _only(manager, tenant), tenant)
+    with open_reading(config) as manager:
+        thread = find_thread(manager, names[0] if names else None, tenant)
         turns = thread.turns()
         before, after = (turn_of(thread, turns, int(place)) for place in (first, second))
         found = difference(before, after, _counter(thread))
         if as_json:
             print_json({"thread": thread.name, "tenant": tenant, **found.to_json()})
         else:
-            _show(found)
+            _show(thread, found)
 
 
-def _only(manager: ContextManager, tenant: str) -> str:
-    names = [record.name for record in manager.threads(tenant)]
-    if len(names) != 1:
-        listed = ", ".join(names[:6]) or "none"
-        raise UsageError(f"which thread? tenant {tenant!r} has {listed}; name it before the turns")
-    return names[0]
-
-
-def _counter(thread: Thread) -> Callable[[int, int], int]:
+def _counter(thread: StoredThread) -> Callable[[int, int], int]:
     counter: TokenCounter = thread.manager.counter
 
     def count(start: int, stop: int) -> int:
-        return counter.tokens(measure_all(counter, thread.history(start, stop)))
+        return counter.tokens(measure_all(counter, thread.messages(start, stop)))
 
     return count
 
 
-def _show(found: Difference) -> None:
+def _show(thread: StoredThread, found: Difference) -> None:
     console = out()
     before, after = found.input_tokens
-    console.print(
-        f"turn {found.first} -> turn {found.second}: {before:,} -> {after:,} tokens "
-        f"({after - before:+,})"
-    )
+    turns = f" - turn {found.first} -> turn {found.second}"
+    tokens = f": {before:,} -> {after:,} tokens ({after - before:+,})"
+    console.print(Text.assemble((clean(thread.name), "bold"), turns, tokens))
     for name, (was, now) in found.sections.items():
         if was != now:
             console.print(

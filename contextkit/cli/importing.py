@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,9 +29,27 @@ class Conversation:
     tools: tuple[Any, ...] = ()
 
 
+def is_stdin(path: Path) -> bool:
+    """Whether `-` was given in a file's place."""
+    return str(path) == "-"
+
+
+def name_of(path: Path) -> str:
+    """What a thread from this file is called."""
+    return "stdin" if is_stdin(path) else path.name.split(".")[0] or "conversation"
+
+
+def read_bytes(path: Path) -> bytes:
+    """What a file holds, or stdin. Raises `UsageError`."""
+    try:
+        return sys.stdin.buffer.read() if is_stdin(path) else path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+
+
 def read_conversation(path: Path, index: int = 0) -> Conversation:
     """The conversation in a file, the `index`-th of a JSONL file. Raises `UsageError`."""
-    text = _text(path)
+    text = read_text(path)
     chosen = _choose(path, _values(path, text), index)
     fields: Mapping[str, Any] = {"messages": chosen} if isinstance(chosen, list) else chosen
     try:
@@ -39,20 +58,18 @@ def read_conversation(path: Path, index: int = 0) -> Conversation:
         raise UsageError(f"{path}: {error}") from None
     if not messages:
         raise UsageError(f"{path}: holds no messages")
-    name = path.name.split(".")[0] or "conversation"
-    return Conversation(name, tuple(messages), tuple(fields.get("tools") or ()))
+    return Conversation(name_of(path), tuple(messages), tuple(fields.get("tools") or ()))
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file, unpacked where it is gzipped. Raises `UsageError`."""
+    raw = read_bytes(path)
     try:
-        raw = path.read_bytes()
         return (gzip.decompress(raw) if raw.startswith(GZIP_MAGIC) else raw).decode("utf-8-sig")
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise UsageError(f"{path}: is cut or is no gzip file") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path}: is not UTF-8 text") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _values(path: Path, text: str) -> list[Any]:

@@ -2,77 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.text import Text
 
 from contextkit.cli.bill import show_bill
-from contextkit.cli.opening import UsageError, open_manager, out, print_json
+from contextkit.cli.listing import show_threads
+from contextkit.cli.opening import UsageError, open_reading, out, print_json, print_original
+from contextkit.cli.stored import StoredThread, find_thread
 from contextkit.inspector import CallReport, Overview, thread_json, to_json
 from contextkit.inspector.words import clean, count
 from contextkit.ledger import Ledger
-from contextkit.manager import ContextManager
 from contextkit.messages import to_json as message_json
-from contextkit.thread import Thread
 
 
-def run_inspect(
-    name: str | None,
-    config: Path | None,
-    tenant: str,
-    *,
-    turn: int | None,
-    as_json: bool,
-    explain: str | None,
-    expand: str | None,
-    list_threads: bool,
-    cost: bool = False,
-) -> None:
-    """Show what was asked for; a thread that does not exist is not created."""
-    with open_manager(config) as manager:
-        if list_threads or name is None:
-            _list(manager, tenant, as_json=as_json)
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is to be shown; see the command's help."""
+
+    turn: int | None = None
+    explain: str | None = None
+    expand: str | None = None
+    cost: bool = False
+    list_threads: bool = False
+    all_tenants: bool = False
+    limit: int | None = None
+    as_json: bool = False
+
+    @property
+    def is_of_a_thread(self) -> bool:
+        """Whether they ask about one thread, the only one where none is named."""
+        return self.cost or any(x is not None for x in (self.turn, self.explain, self.expand))
+
+
+def run_inspect(name: str | None, config: Path | None, tenant: str, options: Options) -> None:
+    """Show what was asked for; nothing is created or written."""
+    lists = options.list_threads or options.all_tenants
+    if options.all_tenants and (name is not None or options.is_of_a_thread):
+        raise UsageError("--all-tenants lists threads; name one with --tenant to look into it")
+    with open_reading(config) as manager:
+        if lists or (name is None and not options.is_of_a_thread):
+            whose = None if options.all_tenants else tenant
+            show_threads(manager, whose, options.limit, as_json=options.as_json)
             return
-        thread = existing_thread(manager, name, tenant)
-        if expand is not None:
-            _expand(thread, expand, as_json=as_json)
-        elif explain is not None:
-            _explain(thread, explain, turn, as_json=as_json)
-        elif cost:
-            show_bill(thread, turn, as_json=as_json)
+        thread = find_thread(manager, name, tenant)
+        if options.expand is not None:
+            _expand(thread, options.expand, as_json=options.as_json)
+        elif options.explain is not None:
+            _explain(thread, options.explain, options.turn, as_json=options.as_json)
+        elif options.cost:
+            show_bill(thread, options.turn, as_json=options.as_json)
         else:
-            _show(thread, turn, as_json=as_json)
+            _show(thread, options.turn, as_json=options.as_json)
 
 
-def existing_thread(manager: ContextManager, name: str, tenant: str) -> Thread:
-    """A thread that is there. Raises `UsageError` naming those that are."""
-    names = [record.name for record in manager.threads(tenant)]
-    if name not in names:
-        some = ", ".join(names[:6]) or "none"
-        more = " ..." if len(names) > 6 else ""
-        raise UsageError(f"tenant {tenant!r} has no thread {name!r}; it has {some}{more}")
-    return manager.thread(name, tenant=tenant)
-
-
-def _list(manager: ContextManager, tenant: str, *, as_json: bool) -> None:
-    records = manager.threads(tenant)
-    heads = [manager.history.head(record) for record in records]
-    if as_json:
-        rows = [
-            {"thread": record.name, "entries": head.n_entries}
-            for record, head in zip(records, heads, strict=True)
-        ]
-        print_json({"tenant": tenant, "threads": rows})
-        return
-    console = out()
-    for record, head in zip(records, heads, strict=True):
-        n_entries = count(head.n_entries, "message")
-        console.print(Text.assemble(clean(record.name), (f"  {n_entries}", "dim")))
-    if not records:
-        console.print(f"tenant {tenant!r} has no threads", style="dim")
-
-
-def _show(thread: Thread, turn: int | None, *, as_json: bool) -> None:
+def _show(thread: StoredThread, turn: int | None, *, as_json: bool) -> None:
     turns = thread.turns()
     if turn is not None:
         ledger = turn_of(thread, turns, turn)
@@ -85,7 +70,7 @@ def _show(thread: Thread, turn: int | None, *, as_json: bool) -> None:
         out().print(f"{count(len(thread), 'message')}, no recorded turns", style="dim")
 
 
-def turn_of(thread: Thread, turns: list[Ledger], number: int) -> Ledger:
+def turn_of(thread: StoredThread, turns: list[Ledger], number: int) -> Ledger:
     """The ledger of a turn. Raises `UsageError` where there is none of that number."""
     found = next((ledger for ledger in turns if ledger.turn == number), None)
     if found is None:
@@ -95,7 +80,7 @@ def turn_of(thread: Thread, turns: list[Ledger], number: int) -> Ledger:
     return found
 
 
-def _explain(thread: Thread, handle: str, turn: int | None, *, as_json: bool) -> None:
+def _explain(thread: StoredThread, handle: str, turn: int | None, *, as_json: bool) -> None:
     turns = thread.turns()
     if not turns:
         raise UsageError(f"thread {thread.name!r} has no recorded turns to explain")
@@ -107,9 +92,9 @@ def _explain(thread: Thread, handle: str, turn: int | None, *, as_json: bool) ->
         out().print(Text(clean(f"turn {ledger.turn}: {text}")))
 
 
-def _expand(thread: Thread, handle: str, *, as_json: bool) -> None:
+def _expand(thread: StoredThread, handle: str, *, as_json: bool) -> None:
     found = thread.expand(handle)
     if as_json:
         print_json({"handle": handle, "messages": [message_json(m) for m in found]})
     else:
-        out().print(Text(clean(found.text)))
+        print_original(found.text)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contextkit.cli.opening import UsageError, aside, open_manager
+from contextkit.cli.opening import aside, open_reading
+from contextkit.cli.stored import find_thread
 
 
 def run_web(
@@ -22,11 +23,9 @@ def run_web(
     def announce(address: str) -> None:
         aside().print(f"inspector at {address} (Ctrl-C ends it)", soft_wrap=True)
 
-    with open_manager(config) as manager:
-        if name is None:
-            query = None
-        elif name in (record.name for record in manager.threads(tenant)):
+    with open_reading(config) as manager:
+        query = None
+        if name is not None:
+            find_thread(manager, name, tenant)
             query = {"tenant": tenant, "name": name}
-        else:
-            raise UsageError(f"tenant {tenant!r} has no thread {name!r}; `--list` names them")
         serve(manager, host=host, port=port, token=token, query=query, announce=announce)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.table import Table
 from rich.text import Text
 
 from contextkit import replay
+from contextkit.cli.importing import is_stdin, read_bytes
 from contextkit.cli.opening import UsageError, aside, out, print_json, progress, write_text
-from contextkit.inspector.words import clean, percent
+from contextkit.errors import ReplayError
+from contextkit.inspector.words import clean, count, percent
 from contextkit.replay.bills import Held
 from contextkit.replay.outcome import call_json, figures
 
@@ -47,10 +50,21 @@ def load_runs(paths: Sequence[Path], limit: int | None) -> list[replay.Recording
     """All recordings of the files; what is wrong with them is said on stderr."""
     recordings: list[replay.Recording] = []
     for path in paths:
-        reading = replay.read(path)
+        reading = _read_stdin() if is_stdin(path) else replay.read(path)
         recordings += reading.recordings
         say_notes(reading.notes)
     return recordings[:limit]
+
+
+def _read_stdin() -> replay.Reading:
+    """The recordings that are piped in."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "stdin")
+        path.write_bytes(read_bytes(Path("-")))
+        try:
+            return replay.read(path)
+        except ReplayError as error:
+            raise ReplayError(str(error).replace(str(path), "stdin")) from None
 
 
 def say_notes(notes: Sequence[str]) -> None:
@@ -108,7 +122,7 @@ def _show(comparison: replay.Comparison, options: Options) -> None:
         faults = [call for call in summary.calls if call.refused or call.problems]
         if faults:
             first = faults[0].refused or faults[0].problems[0]
-            text = f"{summary.setup}: {len(faults)} calls could not be made or are invalid; {first}"
+            text = f"{summary.setup}: {count(len(faults), 'refused or invalid call')}; {first}"
             console.print(Text(clean(text)), style="yellow")
     console.print(Text(footing(comparison)), style="dim")
 
@@ -158,13 +172,13 @@ def cells(row: dict[str, object]) -> list[str]:
 def footing(comparison: replay.Comparison) -> str:
     """What the figures of a table mean and go by."""
     first = comparison.summaries[0].to_json()
-    rule = comparison.provider.rule
+    provider = comparison.provider
     return (
-        f"{first['runs']} recordings, {first['calls']:,} calls, {first['full_tokens']:,} tokens sent "
-        f"whole. cost: of the input, over the same history sent whole and uncached ({comparison.provider}, "
-        f"rules of {rule.as_of}, counted with {comparison.provider.counter.name}). grounded: recorded "
-        "tool calls whose ids, paths and names stand in the context; reachable: there or behind a handle."
-        + _recorded(comparison.held)
+        f"{count(first['runs'], 'recording')}, {count(first['calls'], 'call')}, "
+        f"{first['full_tokens']:,} tokens sent whole. cost: of the input, over the same history sent "
+        f"whole and uncached ({provider}, rules of {provider.rule.as_of}, counted with "
+        f"{provider.counter.name}). grounded: recorded tool calls whose ids, paths and names stand in "
+        "the context; reachable: there or behind a handle." + _recorded(comparison.held)
     )
 
 
@@ -173,6 +187,7 @@ def _recorded(held: Held | None) -> str:
         return ""
     together = "" if held.correlation is None else f", correlation {held.correlation:.3f}"
     return (
-        f" {held.runs} runs were billed ${held.recorded_usd:,.2f}; simulated ${held.simulated_usd:,.2f} "
-        f"with rates learned from the other half of them (${held.unlearned_usd:,.2f} unlearned){together}."
+        f" {count(held.runs, 'run')} billed ${held.recorded_usd:,.2f}; simulated "
+        f"${held.simulated_usd:,.2f} with rates learned from the other half of them "
+        f"(${held.unlearned_usd:,.2f} unlearned){together}."
     )

@@ -19,7 +19,9 @@ from contextkit.cli.base import (
 
 @app.command()
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="Recordings: JSON or JSONL, .gz too.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Recordings: JSON or JSONL, .gz too; - reads stdin.")
+    ],
     policy: Annotated[
         list[Path] | None, typer.Option("--policy", "-p", help="Configurations to try, YAML.")
     ] = None,
@@ -50,7 +52,9 @@ def replay(
 
 @app.command()
 def tune(
-    files: Annotated[list[Path], typer.Argument(help="Recordings: JSON or JSONL, .gz too.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Recordings: JSON or JSONL, .gz too; - reads stdin.")
+    ],
     start: Annotated[
         Path | None, typer.Option("--start", "-s", help="The configuration to begin with, YAML.")
     ] = None,

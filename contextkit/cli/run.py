@@ -3,44 +3,73 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
-from contextkit.cli.importing import Conversation, read_conversation
-from contextkit.cli.opening import aside, open_manager, out, print_json, progress
-from contextkit.demo.replay import is_answer, replay
+from contextkit.cli.importing import Conversation, is_stdin, read_conversation
+from contextkit.cli.opening import (
+    UsageError,
+    aside,
+    keeps_nothing,
+    open_manager,
+    open_trial,
+    out,
+    print_json,
+    progress,
+)
 from contextkit.inspector import CallReport, Overview, thread_json, to_json
 from contextkit.inspector.words import clean
 from contextkit.manager import ContextManager
+from contextkit.replay.playing import play
 from contextkit.thread import Thread
 
 
-def run_file(
-    path: Path,
-    config: Path | None,
-    *,
-    index: int,
-    question: str | None,
-    respond: bool,
-    replay_turns: bool,
-    as_json: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a conversation is to be run; see the command's help."""
+
+    index: int
+    question: str | None
+    respond: bool
+    replay_turns: bool
+    keep: bool
+    as_json: bool
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the configured store gets a new thread; else it is neither read nor written."""
+        return self.keep or self.respond
+
+
+def run_file(path: Path, config: Path | None, options: Options) -> None:
     """Import into a fresh thread, then assemble the next call, answer it, or replay every turn."""
-    conversation = read_conversation(path, index)
-    asked = sys.stdin.read() if question == "-" else question
-    with open_manager(config) as manager:
+    if is_stdin(path) and options.question == "-":
+        raise UsageError("stdin holds the conversation: give --input its words, or a file")
+    conversation = read_conversation(path, options.index)
+    asked = sys.stdin.read() if options.question == "-" else options.question
+    with open_manager(config) if options.is_kept else open_trial(config) as manager:
+        if options.keep and keeps_nothing(manager):
+            raise UsageError("--keep: history: {kind: memory} keeps nothing; {kind: sql} does")
         thread = _fresh_thread(manager, conversation.name)
-        if replay_turns:
-            _replay(thread, conversation, as_json=as_json)
-            return
-        _import(thread, conversation, asked)
-        if respond:
-            _respond(thread, asked, conversation.tools, as_json=as_json)
-        else:
-            call = thread.assemble(asked, tools=conversation.tools)
-            print_json(call.to_dict()) if as_json else out().print(CallReport(call.ledger))
+        _run(thread, conversation, asked, options)
+        if options.keep:
+            aside().print(Text(clean(f"kept as thread {thread.name!r}")), style="dim")
+
+
+def _run(thread: Thread, conversation: Conversation, asked: str | None, options: Options) -> None:
+    as_json = options.as_json
+    if options.replay_turns:
+        _replay(thread, conversation, as_json=as_json)
+        return
+    _import(thread, conversation, asked)
+    if options.respond:
+        _respond(thread, asked, conversation.tools, as_json=as_json)
+    else:
+        call = thread.assemble(asked, tools=conversation.tools)
+        print_json(call.to_dict()) if as_json else out().print(CallReport(call.ledger))
 
 
 def _fresh_thread(manager: ContextManager, name: str) -> Thread:
@@ -81,9 +110,9 @@ def _respond(thread: Thread, asked: str | None, tools: tuple[Any, ...], *, as_js
 
 
 def _replay(thread: Thread, conversation: Conversation, *, as_json: bool) -> None:
-    n_answers = sum(is_answer(message) for message in conversation.messages)
+    n_answers = sum(message.role == "assistant" for message in conversation.messages)
     with progress("replaying", n_answers) as advance:
-        for _ in replay(thread, conversation.messages, tools=conversation.tools):
+        for _ in play(thread, conversation.messages, tools=conversation.tools):
             advance()
     turns = thread.turns()
     if as_json:

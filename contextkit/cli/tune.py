@@ -12,7 +12,7 @@ from rich.text import Text
 from contextkit import replay
 from contextkit.cli.opening import UsageError, out, print_json, progress, write_text
 from contextkit.cli.replay import cells, load_runs, split_paths
-from contextkit.inspector.words import clean
+from contextkit.inspector.words import clean, count
 from contextkit.replay.tuning import Constraints, Memory, Trial, Tuned, Tuner, to_yaml
 
 HEADS = ("setting", "cost", "cached", "kept", "peak", "moved", "grounded", "reachable", "ms")
@@ -99,7 +99,7 @@ def _show(tuned: Tuned, options: Options) -> None:
             Text("no setting that was tried keeps all constraints; this one misses them least"),
             style="yellow",
         )
-    console.print(Text(f"{tuned.n_trials} replays; wrote {options.output}"), style="dim")
+    console.print(Text(f"{count(tuned.n_trials, 'replay')}; wrote {options.output}"), style="dim")
 
 
 def _json(trial: Trial) -> dict[str, object]:

@@ -8,13 +8,13 @@ from pathlib import Path
 import typer
 from rich.text import Text
 
-from contextkit.cli.opening import open_manager, out, print_json
+from contextkit.cli.opening import open_reading, out, print_json
 from contextkit.inspector.words import clean, count
 
 
 def run_verify(config: Path | None, tenant: str | None, *, as_json: bool) -> None:
     """List what is wrong; exit code 1 where anything is."""
-    with open_manager(config) as manager:
+    with open_reading(config) as manager:
         n_threads = len(manager.threads(tenant))
         found = manager.verify(tenant)
     if as_json:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from contextkit.compression.base import Compressed, Count, ProtectedMass
-from contextkit.compression.fill import keep_to_target
-from contextkit.compression.spans import words
+from contextkit.compression.base import Compressed, Count
+from contextkit.compression.source import begin
 from contextkit.compression.surprisal import scores
+from contextkit.compression.telling import OnProtected, Teller, within_mass
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,12 @@ class Words:
     """Fills the target exactly; numbers, names, negations and quotes stay at any rate.
 
     Where they alone are too much, `on_protected` decides: `error` raises `ProtectedMass`, `stub` lets
-    whole sentences leave with what they hold, each gap with a note that names the handle.
+    whole sentences leave with what they hold, and one line at the end names the handle.
     """
 
     kind: ClassVar[str] = "words"
 
-    on_protected: Literal["error", "stub"] = "error"
+    on_protected: OnProtected = "error"
 
     def compress(
         self,
@@ -33,21 +33,16 @@ class Words:
         handle: str = "",
     ) -> Compressed:
         """The text in at most `target_tokens` tokens. Raises `ProtectedMass`."""
-        tokens = count(text)
-        if tokens <= target_tokens:
-            return Compressed(text, tokens, target_tokens, tokens, self.kind, "fits")
-        units = words(text)
-        try:
-            told = keep_to_target(text, units, scores(text, units, question), target_tokens, count)
-        except ProtectedMass:
-            if self.on_protected == "error":
-                raise
-            from contextkit.compression.structure import Structure
-
-            made = Structure("stub").compress(
-                text, target_tokens, count, question=question, handle=handle
-            )
-            return Compressed(
-                made.text, tokens, target_tokens, made.achieved_tokens, self.kind, "whole sentences"
-            )
-        return Compressed(told, tokens, target_tokens, count(told), self.kind)
+        source = begin(self.kind, text, target_tokens, count, names_whole=False)
+        if isinstance(source, Compressed):
+            return source
+        units = source.units
+        said = scores(text, units, question)
+        inside = [True] * len(units)
+        if self.on_protected == "stub":
+            sentences = source.sentences()
+            worths = [max(said[part.first : part.stop]) for part in sentences]
+            inside = within_mass(sentences, worths, target_tokens, len(units))
+        return Teller(self.kind, self.on_protected, handle).tell(
+            text, units, said, inside, target_tokens, count, tokens=source.tokens
+        )

@@ -1,8 +1,9 @@
-"""The shipped word classifier: how likely a word is part of an answer somebody will look for.
+"""The shipped classifier: how likely each stretch of words is what somebody will ask a text for.
 
-A small network over `traits`, three words wide, trained on questions whose answers are marked in public
-passages: with the question, and without it. After LLMLingua-2 (Pan et al. 2024, arXiv:2403.12968), whose
-labels a large model wrote; ours are extractive.
+A small network over what is known of a word (`traits`) and of its neighbours, trained on questions whose
+answers are marked in public passages: with the question, and without it. After LLMLingua-2 (Pan et al.
+2024, arXiv:2403.12968), whose labels a large model wrote; ours are extractive, and stretches are judged by
+where they begin and end, as readers are trained (Seo et al. 2016, arXiv:1611.01603).
 """
 
 from __future__ import annotations
@@ -17,19 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from contextkit.compression.spans import Word
-from contextkit.compression.traits import traits
+from contextkit.compression.traits import Traits, traits
 from contextkit.errors import ConfigError
 
 Array = npt.NDArray[np.float32]
-_NAMES = ("mean", "scale", "w1", "b1", "w2", "b2", "w3", "b3")
 ROWS = 4096
-NEIGHBOUR = 0.5
-"""What the better of its two neighbours adds to a word's score: answers are seldom one word."""
+"""Units that are worked out at once; more do not stay in a processor's cache."""
+_NAMES = ("mean", "scale", "w1", "b1", "w2", "b2", "w3", "b3", "lengths")
 
 
 @dataclass(frozen=True, slots=True)
 class WordClassifier:
-    """The weights of one network; `scores` are log-odds up to a constant."""
+    """The weights of one network; its first layer says how many neighbours of a word it sees."""
 
     weights: Mapping[str, Array]
 
@@ -42,26 +42,76 @@ class WordClassifier:
         except (OSError, ValueError, KeyError) as error:
             raise ConfigError(f"word classifier: {path.name} cannot be used: {error}") from error
 
+    def chances(self, known: Traits) -> Array:
+        """For each unit and each length up to the longest how likely that stretch is `[n, n_lengths]`.
+
+        They sum to 1; a stretch that reaches into another sentence has no chance.
+        """
+        begin, end, inside, _ = self._forward(known).T
+        lengths = self.weights["lengths"]
+        n, most = len(begin), len(lengths)
+        sums = np.concatenate([[0], np.cumsum(inside, dtype=np.float64)]).astype(np.float32)
+        scores = np.full((n, most), -np.inf, dtype=np.float32)
+        sentence = known.layout.sentence
+        for length in range(min(most, n)):
+            last = n - length
+            told = begin[:last] + end[length:] + sums[length + 1 :] - sums[:last] + lengths[length]
+            same = sentence[:last] == sentence[length:]
+            scores[:last, length] = np.where(same, told, -np.inf)
+        odds = np.exp(scores - scores.max())
+        return np.asarray(odds / odds.sum(), dtype=np.float32)
+
     def scores(self, text: str, units: Sequence[Word], question: str = "") -> list[float]:
-        """A score a unit."""
+        """Log-odds up to a constant that a unit is part of an answer."""
         if not units:
             return []
-        rows = (traits(text, units, question) - self.weights["mean"]) / self.weights["scale"]
-        found = np.concatenate([self._forward(rows, at) for at in range(0, len(rows), ROWS)])
-        edge = np.array([found.min()], dtype=np.float32)
-        beside = np.maximum(np.concatenate([edge, found[:-1]]), np.concatenate([found[1:], edge]))
-        return [float(score) for score in found + NEIGHBOUR * beside]
+        chances = self.chances(traits(text, units, question)).astype(np.float64)
+        n, most = chances.shape
+        change = np.zeros(n + most)
+        change[:n] = chances.sum(axis=1)
+        for length in range(most):
+            change[length + 1 : length + 1 + n] -= chances[: n + most - length - 1, length]
+        found: list[float] = np.log(np.maximum(np.cumsum(change)[:n], 1e-12)).tolist()
+        return found
 
-    def _forward(self, rows: Array, at: int) -> Array:
-        """Scores of the rows `at … at + ROWS`, each seen with the one before and the one after it."""
-        zero = np.zeros((1, rows.shape[1]), dtype=np.float32)
-        padded = np.concatenate([rows[at - 1 : at] if at else zero, rows[at : at + ROWS + 1], zero])
-        n = min(ROWS, len(rows) - at)
-        wide = np.concatenate([padded[1 : n + 1], padded[:n], padded[2 : n + 2]], axis=1)
+    def _forward(self, known: Traits) -> Array:
+        """Begin, end, inside and single scores of each unit `[n, 4]`.
+
+        What a written word adds to the first layer is worked out once for each, not for each place.
+        """
         w = self.weights
-        hidden = np.maximum(wide @ w["w1"] + w["b1"], 0)
-        hidden = np.maximum(hidden @ w["w2"] + w["b2"], 0)
-        return np.asarray((hidden @ w["w3"] + w["b3"])[:, 0], dtype=np.float32)
+        n_columns, n_form, n_place = len(w["mean"]), known.rows.shape[1], known.places.shape[1]
+        sides, hidden = len(w["w1"]) // n_columns // 2, w["w1"].shape[1]
+        # [columns, sides · hidden]: what a word adds to itself and to those beside it
+        first = w["w1"].reshape(2 * sides + 1, n_columns, hidden).transpose(1, 0, 2)
+        first = first.reshape(n_columns, -1) / w["scale"][:, None]
+        shift = w["mean"] @ first
+        of_forms: Array = np.asarray(known.rows @ first[:n_form] - shift, dtype=np.float32)
+        parts = [(known.places, first[n_form : n_form + n_place])]
+        if known.asked is not None:
+            parts.append((known.asked, first[n_form + n_place :]))
+        n = len(known.forms.ids)
+        found = np.empty((n, w["w3"].shape[1]), dtype=np.float32)
+        for at in range(0, n, ROWS):
+            low, high = max(0, at - sides), min(n, at + ROWS + sides)
+            added: Array = of_forms[known.forms.ids[low:high]]
+            for rows, weights in parts:
+                added += rows[low:high] @ weights
+            seen = _beside(added.reshape(high - low, 2 * sides + 1, hidden), sides) + w["b1"]
+            second = np.maximum(np.maximum(seen, 0) @ w["w2"] + w["b2"], 0)
+            end = min(n, at + ROWS)
+            found[at:end] = (second @ w["w3"] + w["b3"])[at - low : end - low]
+        return found
+
+
+def _beside(added: Array, sides: int) -> Array:
+    """For each unit the sum of what it and its neighbours add to it; those beyond the ends add nothing."""
+    n = len(added)
+    found = np.zeros((n, added.shape[2]), dtype=np.float32)
+    for side in range(-sides, sides + 1):
+        low, high = max(0, -side), min(n, n - side)
+        found[low:high] += added[low + side : high + side, side + sides]
+    return found
 
 
 @cache

@@ -17,6 +17,8 @@ from contextkit.compression.spans import Word
 
 PROBES = 24
 """Whole texts that may be counted in search of the cut; halving needs log2(words) at most."""
+NEAR = 2000
+"""One token in so many may be left of a target: another count would cost more than it brings."""
 CHARACTERS = 4.0
 """About how many a token has, before anything was counted."""
 
@@ -43,13 +45,13 @@ class _Filling:
         self, text: str, units: Sequence[Word], scores: Sequence[float], count: Count
     ) -> None:
         self._count, self._joints = count, Joints(text, units)
-        always = np.array([unit.protected for unit in units], dtype=bool)
+        always = self._joints.protected
         free = np.flatnonzero(~always)
         order = np.argsort(-np.asarray(scores, dtype=np.float64)[free], kind="stable")
         self._ranked = free[order]
         self._rank = np.full(len(units), -1, dtype=np.intp)
         self._rank[self._ranked] = np.arange(len(free))
-        lengths = np.array([unit.stop - unit.start for unit in units], dtype=np.float64)
+        lengths = (self._joints.stops - self._joints.starts).astype(np.float64)
         self._weight: list[float] = [0.0, *np.cumsum(lengths[self._ranked]).tolist()]
 
     def tokens_of(self, n: int) -> int:
@@ -60,35 +62,32 @@ class _Filling:
         return self._joints.told(np.flatnonzero(self._rank < n))
 
     def largest(self, target: int, least: int) -> int:
-        """The largest n found with `tokens_of(n) <= target`; assumes it about monotone."""
-        low, low_tokens = 0, least
-        high, high_tokens = len(self._ranked) + 1, None
+        """The largest n found with `tokens_of(n) <= target`; assumes it about monotone.
+
+        Each guess is where the line through the last two counts meets the target (secant method), kept
+        between the bounds; halving now and then ends the search whatever the counts.
+        """
+        low, high = 0, len(self._ranked) + 1
+        last, rise = (0, least), CHARACTERS**-1
         for probe in range(PROBES):
-            if high - low <= 1 or low_tokens == target:
+            if high - low <= 1 or target - target // NEAR <= last[1] <= target:
                 break
-            middle = (low + high) // 2
-            if probe % 4 != 3:
-                middle = self._guess(low, low_tokens, high, high_tokens, target)
+            middle = self._guess(last, rise, target) if probe % 6 != 5 else (low + high) // 2
+            middle = min(high - 1, max(low + 1, middle))
             tokens = self.tokens_of(middle)
+            gained = self._weight[middle] - self._weight[last[0]]
+            rise = (tokens - last[1]) / gained if gained and tokens != last[1] else rise
+            last = middle, tokens
             if tokens <= target:
-                low, low_tokens = middle, tokens
+                low = middle
             else:
-                high, high_tokens = middle, tokens
+                high = middle
         return low
 
-    def _guess(
-        self, low: int, low_tokens: int, high: int, high_tokens: int | None, target: int
-    ) -> int:
-        """Where the cut stands if tokens grow with characters from the nearer of two known points."""
-        weight: list[float] = self._weight
-        if high_tokens is None:
-            rate = low_tokens / weight[low] if low else CHARACTERS**-1
-            wanted = weight[low] + (target - low_tokens) / max(rate, 1e-9)
-        else:
-            rise = (weight[high] - weight[low]) / max(1, high_tokens - low_tokens)
-            wanted = weight[low] + (target - low_tokens) * rise
-        found = bisect_right(weight, wanted) - 1
-        return min(high - 1, max(low + 1, found))
+    def _guess(self, last: tuple[int, int], rise: float, target: int) -> int:
+        """Where the target is met if tokens grow with characters from the last count."""
+        wanted = self._weight[last[0]] + (target - last[1]) / max(rise, 1e-9)
+        return bisect_right(self._weight, wanted) - 1
 
     def topped_up(self, n: int, target: int) -> str:
         """What a long unit left open is given to the next ones that still fit, a few at most."""
@@ -96,7 +95,7 @@ class _Filling:
         tokens = self._count(best)
         chosen = self._rank < n
         for candidate in self._ranked[n + 1 : n + 1 + 2 * PROBES]:
-            if tokens >= target:
+            if tokens >= target - target // NEAR:
                 break
             chosen[candidate] = True
             tried = self._joints.told(np.flatnonzero(chosen))

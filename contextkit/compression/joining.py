@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,17 @@ class Joints:
         self._ends = bool(units) and units[-1].stop == len(text)
         self._pieces: Any = np.empty(len(units), dtype=object)
         self._pieces[:] = [text[start:stop] for start, stop, _ in units]
-        self._starts = np.array([start for start, _, _ in units], dtype=np.intp)
-        self._stops = np.array([stop for _, stop, _ in units], dtype=np.intp)
+        places = np.fromiter(chain.from_iterable(units), dtype=np.intp, count=3 * len(units))
+        self.starts, self.stops, protected = places.reshape(-1, 3).T.copy()
+        self.protected = protected > 0
         codes = np.frombuffer(f"\n{text}".encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
         blank = _BLANK[np.minimum(codes, len(_BLANK) - 1)]
-        self._broken = codes[self._stops] == _LINE_BREAK
-        self._blank = blank[self._stops]
-        self._behind_blank = blank[self._starts]
+        self._broken = codes[self.stops] == _LINE_BREAK
+        self._blank = blank[self.stops]
+        self._behind_blank = blank[self.starts]
         breaks = np.flatnonzero(codes[1:] == _LINE_BREAK)
-        self._breaks_before = np.searchsorted(breaks, self._starts)
-        self._breaks_through = np.searchsorted(breaks, self._stops)
+        self._breaks_before = np.searchsorted(breaks, self.starts)
+        self._breaks_through = np.searchsorted(breaks, self.stops)
 
     def told(self, kept: Places) -> str:
         """The units at these places, ascending, each with its own blanks.
@@ -45,7 +47,7 @@ class Joints:
         left, right = kept[:-1], kept[1:]
         line = self._breaks_before[right] > self._breaks_through[left]
         line &= ~self._broken[left]
-        gap = (self._starts[right] > self._stops[left]) & self._behind_blank[right]
+        gap = (self.starts[right] > self.stops[left]) & self._behind_blank[right]
         gap &= ~self._blank[left] & ~line
         for place in map(int, np.flatnonzero(line)):
             made[place] = str(made[place]).rstrip(" \t") + "\n"

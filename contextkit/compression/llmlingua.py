@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from math import inf
 from typing import ClassVar
 
 from contextkit.compression.base import Compressed, Count
 from contextkit.compression.iterating import cut_out, iterate, per_word
-from contextkit.compression.phrases import phrases
 from contextkit.compression.scoring import Asked, Scorer, SurprisalScorer
-from contextkit.compression.spans import Word, words
+from contextkit.compression.source import begin
+from contextkit.compression.spans import Word
 from contextkit.compression.telling import (
     PROTECTED_SHARE,
     OnProtected,
     Part,
     Teller,
     choose,
-    costs_of,
     document_bounds,
     parts,
     sentence_bounds,
@@ -60,17 +60,16 @@ class LLMLingua:
         handle: str = "",
     ) -> Compressed:
         """The text in at most `target_tokens` tokens. Raises `ProtectedMass`."""
-        tokens = count(text)
-        if tokens <= target_tokens:
-            return Compressed(text, tokens, target_tokens, tokens, self.kind, "fits")
-        units = phrases(text, words(text))
-        costs = costs_of(units, text, tokens)
+        source = begin(self.kind, text, target_tokens, count)
+        if isinstance(source, Compressed):
+            return source
+        units, costs = source.units, source.costs
         inside = self._coarse(text, units, costs, target_tokens)
         members = [index for index, stays in enumerate(inside) if stays]
         rate = min(1.0, target_tokens / max(1.0, sum(costs[index] for index in members)))
         scores = iterate(text, units, members, costs, lambda _: rate, self.scorer)
         return Teller(self.kind, self.on_protected, handle).tell(
-            text, units, scores, inside, target_tokens, count, self.scorer.kind
+            text, units, scores, inside, target_tokens, count, self.scorer.kind, source.tokens
         )
 
     def _coarse(
@@ -94,12 +93,26 @@ def score_parts(
     text: str, units: Sequence[Word], found: Sequence[Part], scorer: Scorer
 ) -> list[float]:
     """Bits a word of every unit, each part read by itself."""
+    if type(scorer) is SurprisalScorer:
+        return _by_form(text, units, scorer)
     cut = [cut_out(text, units, range(part.first, part.stop)) for part in found]
     bits: list[float] = []
     asked = [Asked("", own, placed) for own, placed in cut]
     for (own, placed), scored in zip(cut, scorer.score_many(asked), strict=True):
         bits += per_word(own, placed, scored)
     return bits
+
+
+def _by_form(text: str, units: Sequence[Word], scorer: SurprisalScorer) -> list[float]:
+    """Bits a word where what stands before changes nothing: each written unit is scored once."""
+    written = [text[start:stop] for start, stop, _ in units]
+    distinct = [*dict.fromkeys(written)]
+    ends = [*accumulate(map(len, distinct))]
+    placed = [Word(end - len(unit), end, False) for unit, end in zip(distinct, ends, strict=True)]
+    own = "".join(distinct)
+    bits = per_word(own, placed, scorer.score_many([Asked("", own, placed)])[0])
+    of = dict(zip(distinct, bits, strict=True))
+    return [of[unit] for unit in written]
 
 
 def _means(found: Sequence[Part], bits: Sequence[float]) -> list[float]:

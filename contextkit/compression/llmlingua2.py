@@ -1,40 +1,32 @@
-"""`llmlingua2`: a word classifier says what to keep, one threshold over the whole text.
+"""`llmlingua2`: a classifier says how likely each stretch of words is asked for; the likeliest stay.
 
-After LLMLingua-2 (Pan et al. 2024, arXiv:2403.12968), with one quantile for all chunks, so that a dense
-chunk keeps more, and with the question where there is one.
+After LLMLingua-2 (Pan et al. 2024, arXiv:2403.12968), with stretches in place of single words, one
+threshold for the whole text, so that a dense part keeps more, and with the question where there is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from contextkit.compression.base import Compressed, Count
 from contextkit.compression.classifier import WordClassifier, shipped
-from contextkit.compression.phrases import phrases
-from contextkit.compression.spans import Word, words
-from contextkit.compression.telling import (
-    PROTECTED_SHARE,
-    OnProtected,
-    Part,
-    Teller,
-    choose,
-    costs_of,
-    parts,
-    sentence_bounds,
-    stay,
-)
-
-COARSE = 3.0
-"""Sentences are chosen up to this many times the target; words leave from there."""
+from contextkit.compression.picking import fill, pick, segments_of
+from contextkit.compression.source import begin
+from contextkit.compression.telling import OnProtected, Teller
+from contextkit.compression.traits import traits
 
 
 @dataclass(frozen=True, slots=True)
 class LLMLingua2:
-    """Words that answers are made of stay; `weights` names an `.npz` of one's own in place of ours."""
+    """Words that answers are made of stay; `weights` names an `.npz` of one's own in place of ours.
+
+    `stub`: what is protected leaves with the clause that it stands in (a sentence with a negation is never
+    cut); `error`: it stays wherever it stands.
+    """
 
     kind: ClassVar[str] = "llmlingua2"
 
@@ -51,46 +43,29 @@ class LLMLingua2:
         handle: str = "",
     ) -> Compressed:
         """The text in at most `target_tokens` tokens. Raises `ProtectedMass`, `ConfigError`."""
-        tokens = count(text)
-        if tokens <= target_tokens:
-            return Compressed(text, tokens, target_tokens, tokens, self.kind, "fits")
+        source = begin(self.kind, text, target_tokens, count, names_whole=False)
+        if isinstance(source, Compressed):
+            return source
         classifier = shipped() if self.weights is None else WordClassifier.load(self.weights)
-        single = words(text)
-        units = phrases(text, single)
-        scores = of_phrases(single, units, classifier.scores(text, single, question))
-        costs = costs_of(units, text, tokens)
-        sentences = parts(sentence_bounds(text), units, costs)
-        chosen = choose(
-            sentences,
-            worths(sentences, scores),
-            COARSE * target_tokens,
-            PROTECTED_SHARE * target_tokens,
-        )
+        units = source.units
+        known = traits(text, units, question)
+        chances = classifier.chances(known)
+        cost = np.array(source.costs)
+        protected = np.array([unit.protected for unit in units])
+        room = float(target_tokens)
+        if self.on_protected == "error":
+            room -= float(cost[protected].sum())
+            cost[protected] = 0
+            protected = np.zeros_like(protected)
+        clause = known.uncut
+        worth = pick(chances, cost, segments_of(known.layout.sentence), clause, protected, room)
+        filled = fill(worth, chances, cost, clause, protected, room)
         return Teller(self.kind, self.on_protected, handle).tell(
-            text, units, scores, stay(sentences, chosen, len(units)), target_tokens, count
+            text,
+            units,
+            filled.scores,
+            filled.inside,
+            target_tokens,
+            count,
+            tokens=source.tokens,
         )
-
-
-def of_phrases(
-    single: Sequence[Word], units: Sequence[Word], scores: Sequence[float]
-) -> list[float]:
-    """A phrase's score: half its best word's, half the mean of all."""
-    found: list[float] = []
-    at = 0
-    for unit in units:
-        first = at
-        while at < len(single) and single[at].stop <= unit.stop:
-            at += 1
-        own = scores[first:at]
-        found.append((max(own) + sum(own) / len(own)) / 2)
-    return found
-
-
-def worths(found: Sequence[Part], scores: Sequence[float]) -> list[float]:
-    """What a part is worth: the likelihood that it holds the answer, by the root of its length."""
-    top = max(scores, default=0.0)
-    return [
-        sum(exp(score - top) for score in scores[part.first : part.stop])
-        / max(part.tokens, 1) ** 0.5
-        for part in found
-    ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import exp
 from statistics import fmean, pstdev
 from typing import ClassVar, Literal
 
@@ -15,7 +16,6 @@ from contextkit.compression.base import Compressed, Count
 from contextkit.compression.classifier import shipped
 from contextkit.compression.iterating import cut_out, iterate
 from contextkit.compression.llmlingua import LLMLingua
-from contextkit.compression.llmlingua2 import COARSE, of_phrases, worths
 from contextkit.compression.phrases import phrases
 from contextkit.compression.scoring import Asked, Scorer, SurprisalScorer
 from contextkit.compression.spans import Word, words
@@ -33,6 +33,8 @@ from contextkit.compression.telling import (
     stay,
 )
 
+COARSE = 3.0
+"""Documents and sentences are chosen up to this many times the target; words leave from there."""
 RESTRICT = " We can get the answer to this question in the given documents."
 """Said behind the question when a document is judged by it (the paper's x^restrict)."""
 
@@ -164,6 +166,31 @@ def _reordered(
         for d in ranked
     ]
     return "\n\n".join(pieces)
+
+
+def of_phrases(
+    single: Sequence[Word], units: Sequence[Word], scores: Sequence[float]
+) -> list[float]:
+    """A phrase's score: half its best word's, half the mean of all."""
+    found: list[float] = []
+    at = 0
+    for unit in units:
+        first = at
+        while at < len(single) and single[at].stop <= unit.stop:
+            at += 1
+        own = scores[first:at]
+        found.append((max(own) + sum(own) / len(own)) / 2)
+    return found
+
+
+def worths(found: Sequence[Part], scores: Sequence[float]) -> list[float]:
+    """What a part is worth: the likelihood that it holds the answer, by the root of its length."""
+    top = max(scores, default=0.0)
+    return [
+        sum(exp(score - top) for score in scores[part.first : part.stop])
+        / max(part.tokens, 1) ** 0.5
+        for part in found
+    ]
 
 
 def _standard(scores: Sequence[float]) -> list[float]:

@@ -31,9 +31,15 @@ def scorer(kind: str, **fields: Any) -> Scorer:
 
 
 def method(
-    name: MethodName, on_protected: OnProtected = "error", by: Scorer | None = None
+    name: MethodName,
+    on_protected: OnProtected = "error",
+    by: Scorer | None = None,
+    coarse: Scorer | None = None,
 ) -> Method:
-    """The method of that name; `by` scores for those that ask a scorer."""
+    """The method of that name; `by` scores for those that ask a scorer.
+
+    `coarse` chooses `llmlingua`'s documents and sentences in place of `by`, which then reads what is left.
+    """
     by = by or SurprisalScorer()
     match name:
         case "structure":
@@ -51,7 +57,7 @@ def method(
         case "llmlingua":
             from contextkit.compression.llmlingua import LLMLingua
 
-            return LLMLingua(by, on_protected)
+            return LLMLingua(by, on_protected, coarse=coarse)
         case "longllmlingua":
             from contextkit.compression.longllmlingua import LongLLMLingua
 

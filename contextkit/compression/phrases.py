@@ -48,5 +48,7 @@ def _end(pieces: Sequence[str], named: Sequence[bool], at: int) -> int:
 
 def _names(piece: str) -> bool:
     """Whether the first letter or digit is a capital or a digit."""
+    if piece[:1].isalnum():
+        return piece[0].isupper() or piece[0].isdigit()
     first = _FIRST.search(piece)
     return first is not None and (first.group().isupper() or first.group().isdigit())

@@ -19,14 +19,13 @@ import numpy.typing as npt
 from contextkit.compression.base import Compressed, Count
 from contextkit.compression.iterating import segments
 from contextkit.compression.llmlingua import score_parts
-from contextkit.compression.phrases import phrases
 from contextkit.compression.scoring import Scorer, SurprisalScorer
-from contextkit.compression.spans import Word, protected, words
+from contextkit.compression.source import begin
+from contextkit.compression.spans import Word, protected
 from contextkit.compression.telling import (
     OnProtected,
     Part,
     Teller,
-    costs_of,
     documents_of,
     levelled,
     parts,
@@ -71,11 +70,10 @@ class Scope:
         handle: str = "",
     ) -> Compressed:
         """The text in at most `target_tokens` tokens. Raises `ProtectedMass`, `EmbeddingFailed`."""
-        tokens = count(text)
-        if tokens <= target_tokens:
-            return Compressed(text, tokens, target_tokens, tokens, self.kind, "fits")
-        units = phrases(text, words(text))
-        costs = costs_of(units, text, tokens)
+        source = begin(self.kind, text, target_tokens, count)
+        if isinstance(source, Compressed):
+            return source
+        tokens, units, costs = source.tokens, source.units, source.costs
         chunks, vectors = self._chunks(text, units, costs)
         relevance = self._relevance(vectors, question)
         rates = _rates([chunk.tokens for chunk in chunks], relevance, target_tokens)
@@ -86,11 +84,11 @@ class Scope:
         bits = score_parts(text, units, chunks, self.scorer)
         of = documents_of(chunks, len(units))
         scores = levelled(bits, of, dict(enumerate(rates)))
-        sentences = parts(sentence_bounds(text), units, costs)
+        sentences = source.sentences()
         worths = [relevance[of[part.first]] for part in sentences]
         inside = within_mass(sentences, worths, target_tokens, len(units))
         return Teller(self.kind, self.on_protected, handle).tell(
-            text, units, scores, inside, target_tokens, count, f"{len(chunks)} chunks"
+            text, units, scores, inside, target_tokens, count, f"{len(chunks)} chunks", tokens
         )
 
     def _chunks(

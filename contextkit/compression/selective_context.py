@@ -12,17 +12,9 @@ from typing import ClassVar, Literal
 
 from contextkit.compression.base import Compressed, Count
 from contextkit.compression.llmlingua import score_parts
-from contextkit.compression.phrases import phrases
 from contextkit.compression.scoring import Scorer, SurprisalScorer
-from contextkit.compression.spans import words
-from contextkit.compression.telling import (
-    OnProtected,
-    Teller,
-    costs_of,
-    parts,
-    sentence_bounds,
-    within_mass,
-)
+from contextkit.compression.source import begin
+from contextkit.compression.telling import OnProtected, Teller, within_mass
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +38,10 @@ class SelectiveContext:
         handle: str = "",
     ) -> Compressed:
         """The text in at most `target_tokens` tokens, whatever the question. Raises `ProtectedMass`."""
-        tokens = count(text)
-        if tokens <= target_tokens:
-            return Compressed(text, tokens, target_tokens, tokens, self.kind, "fits")
-        units = words(text) if self.unit == "word" else phrases(text, words(text))
-        costs = costs_of(units, text, tokens)
-        sentences = parts(sentence_bounds(text), units, costs)
+        source = begin(self.kind, text, target_tokens, count, names_whole=self.unit != "word")
+        if isinstance(source, Compressed):
+            return source
+        units, sentences = source.units, source.sentences()
         bits = score_parts(text, units, sentences, self.scorer)
         if self.reduce == "sum":
             bits = [
@@ -65,7 +55,7 @@ class SelectiveContext:
                 bits[part.first : part.stop] = [worth] * (part.stop - part.first)
         inside = within_mass(sentences, worths, target_tokens, len(units))
         return Teller(self.kind, self.on_protected, handle).tell(
-            text, units, bits, inside, target_tokens, count, self.scorer.kind
+            text, units, bits, inside, target_tokens, count, self.scorer.kind, source.tokens
         )
 
 

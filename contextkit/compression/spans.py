@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import NamedTuple
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"
@@ -55,14 +56,24 @@ _PROTECTED = re.compile(
 )
 # What a span may need to see behind its own token: a number's unit, a date's year, the end of a quote.
 _OPEN = re.compile(rf"\d|[\"“`]|\b{_MONTH}$", re.IGNORECASE)
+# A plain word, with no span of its own unless it is one of these or may begin a date.
+_PLAIN = re.compile(r"\(?[A-Za-z][a-z]*(?:['’]s)?[.,;:!?)]*")
+_TELLING = re.compile(
+    "|".join([_KINDS["negation"], _KINDS["modality"], _KINDS["comparative"], rf"\b{_MONTH}$"]),
+    re.IGNORECASE,
+)
 # No span begins elsewhere: every pattern starts at a word's edge, with a digit, one of these, or a URL.
 _BEGIN = re.compile(r"\b\w|\d|[~./$€£¥#+\-\"“`]|(?i:[hfw](?=[a-z]{1,4}://))")
 _WORD = re.compile(r"\S+\s*|\s+")
-_END = re.compile(r"(?:[.!?…]+[\"'”’)\]]*|[。！？]+)(?:\s+|$)|\n+")
+# One class first, which the search skips to.
+_END = re.compile(
+    r"[.!?…。！？\n](?:(?<=\n)\n*|(?<=[.!?…])[.!?…]*[\"'”’)\]]*(?:\s+|$)|(?<=[。！？])[。！？]*(?:\s+|$))"
+)
 _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|fig|no|inc|jr|sr|approx)|\b[A-Z])\.\s+$",
     re.IGNORECASE,
 )
+_PAUSE = re.compile(r"[,;:)—][\"”’]?\s|\s(?=\()|\s[–-]\s")
 
 
 class Span(NamedTuple):
@@ -94,10 +105,10 @@ def words(text: str) -> list[Word]:
     found: list[Word] = []
     done = 0
     for first, last in _held(_spans(text, pieces, edges), edges):
-        found += map(Word, edges[done:first], edges[done + 1 : first + 1], [False] * (first - done))
+        found += map(Word._make, zip(edges[done:first], edges[done + 1 : first + 1], repeat(False)))
         found.append(Word(edges[first], edges[last + 1], True))
         done = last + 1
-    found += map(Word, edges[done:-1], edges[done + 1 :], [False] * (len(pieces) - done))
+    found += map(Word._make, zip(edges[done:-1], edges[done + 1 :], repeat(False)))
     return found
 
 
@@ -137,6 +148,8 @@ def _spans(text: str, pieces: list[str], edges: list[int]) -> list[Span]:
 @lru_cache(maxsize=32_768)
 def _own(token: str) -> tuple[Span, ...] | None:
     """The spans of a token without blanks; None where they hang on what stands behind it."""
+    if _PLAIN.fullmatch(token) and not _TELLING.search(token):
+        return ()
     if _OPEN.search(token):
         return None
     found: list[Span] = []
@@ -171,3 +184,9 @@ def sentences(text: str) -> list[tuple[int, int]]:
     if start < len(text):
         found.append((start, len(text)))
     return found
+
+
+def clauses(text: str, whole: Sequence[int]) -> list[int]:
+    """Where clauses begin: every sentence of `whole`, and what follows a comma, a bracket or a dash."""
+    inner = (match.end() for match in _PAUSE.finditer(text))
+    return sorted({*whole, *(end for end in inner if end < len(text))})

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
+
 from contextkit.compression.spans import Word, sentences
 from contextkit.compression.structure.relevance import Relevance
 from contextkit.compression.vocabulary import FUNCTION, FUNCTION_BITS
@@ -26,12 +28,17 @@ EDGE = 0.15
 def word_bits(text: str, units: Sequence[Word]) -> list[float]:
     """Self-information of each word in bits, by its frequency in the text; function words near nothing."""
     lowered = text.lower() if len(text.lower()) == len(text) else text
-    spoken = [_stripped(lowered[start:stop]) for start, stop, _ in units]
-    counts = Counter(spoken)
+    written = [lowered[start:stop] for start, stop, _ in units]
+    times = Counter(written)
+    spoken = {each: _stripped(each) for each in times}
+    counts: Counter[str] = Counter()
+    for each, word in spoken.items():
+        counts[word] += times[each]
     n = max(1, len(units))
     said = {word: math.log2(1 + n / counts[word]) if word else 0.0 for word in counts}
     said |= dict.fromkeys(FUNCTION, FUNCTION_BITS)
-    return [said[word] for word in spoken]
+    bits = {each: said[word] for each, word in spoken.items()}
+    return [*map(bits.__getitem__, written)]
 
 
 def scores(text: str, units: Sequence[Word], question: str = "") -> list[float]:
@@ -59,10 +66,8 @@ def sentence_of(bounds: Sequence[int], units: Sequence[Word]) -> list[int]:
 
 def _ranks(n: int, of: Sequence[int], bits: Sequence[float], named: dict[int, float]) -> list[int]:
     """The place of each sentence, the worst at 0: what the question names, then bits a word, then edges."""
-    totals, lengths = [0.0] * n, [0] * n
-    for sentence, bit in zip(of, bits, strict=True):
-        totals[sentence] += bit
-        lengths[sentence] += 1
+    totals = np.bincount(of, weights=bits, minlength=n).tolist()
+    lengths: list[int] = np.bincount(of, minlength=n).tolist()
     top = max((t / max(1, length) for t, length in zip(totals, lengths, strict=True)), default=1.0)
 
     def worth(index: int) -> tuple[float, int]:

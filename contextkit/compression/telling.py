@@ -12,6 +12,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate, compress
+from operator import itemgetter, mul
 from typing import Literal, TypeAlias
 
 from contextkit.compression.base import Compressed, Count, ProtectedMass
@@ -38,14 +40,15 @@ class Part:
 
 def parts(bounds: Sequence[int], units: Sequence[Word], costs: Sequence[float]) -> list[Part]:
     """The units in parts that begin at `bounds`, sorted; a unit belongs where it begins."""
-    starts = [unit.start for unit in units]
-    kept = [cost if unit.protected else 0.0 for unit, cost in zip(units, costs, strict=True)]
+    starts = [*map(itemgetter(0), units)]
     edges = [*(bisect_left(starts, bound) for bound in bounds[1:]), len(units)]
+    whole = [0.0, *accumulate(costs)]
+    kept = [0.0, *accumulate(map(mul, costs, map(itemgetter(2), units)))]
     found: list[Part] = []
     first = 0
     for stop in edges:
         if stop > first:
-            found.append(Part(first, stop, sum(costs[first:stop]), sum(kept[first:stop])))
+            found.append(Part(first, stop, whole[stop] - whole[first], kept[stop] - kept[first]))
             first = stop
     return found
 
@@ -129,32 +132,40 @@ class Teller:
         target_tokens: int,
         count: Count,
         note: str = "",
+        tokens: int | None = None,
     ) -> Compressed:
         """The text in at most `target_tokens`, the best-scored units first, those `inside` before others.
 
         `error`: whatever is protected stays, in every sentence; raises `ProtectedMass`. `stub`: units that
         are not inside leave with what they hold, and one line at the end says so with the handle.
+        `tokens` of the text, where they are known.
         """
         count = lru_cache(maxsize=8)(count)
-        tokens = count(text)
+        tokens = count(text) if tokens is None else tokens
         if self.on_protected == "error":
             lowered = [s if stays else s - OUT for s, stays in zip(scores, inside, strict=True)]
             told = keep_to_target(text, units, lowered, target_tokens, count)
             return Compressed(told, tokens, target_tokens, count(told), self.kind, note)
-        chosen = [(u, v) for u, v, stays in zip(units, scores, inside, strict=True) if stays]
-        told = self._filled(text, chosen, target_tokens, count, len(chosen) < len(units))
+        told = self._filled(
+            text,
+            [*compress(units, inside)],
+            [*compress(scores, inside)],
+            target_tokens,
+            count,
+            not all(inside),
+        )
         return Compressed(told, tokens, target_tokens, count(told), self.kind, note)
 
     def _filled(
         self,
         text: str,
-        chosen: Sequence[tuple[Word, float]],
+        units: Sequence[Word],
+        scores: Sequence[float],
         target_tokens: int,
         count: Count,
         left_out: bool,
     ) -> str:
-        """The chosen units that fit, and the line with the handle where more than words left."""
-        units, scores = [unit for unit, _ in chosen], [score for _, score in chosen]
+        """The units that fit, and the line with the handle where more than words left."""
         tail = self._tail(left_out, target_tokens, count)
         room = target_tokens - (count(tail) if tail else 0)
         try:

@@ -10,6 +10,11 @@ import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 FUNCTION = frozenset(
     "a an the of to in on at by for with from as and or but if so that this these those it its is are was "
@@ -44,6 +49,29 @@ def bits(word: str) -> float:
     return _table().get(word, _rarest())
 
 
+def table_words() -> tuple[str, ...]:
+    """The words of the table, as their rows stand."""
+    return tuple(_table())
+
+
+def row(word: str) -> int:
+    """The place of a word in lower case in the table, -1 where it is not in it."""
+    return _places().get(word, -1)
+
+
+@cache
+def vectors() -> npt.NDArray[np.float32]:
+    """What each word of the table is about `[n_words + 1, 16]`; the last row, zeros, is for all others.
+
+    Principal components of the word embeddings of all-MiniLM-L6-v2 (Apache 2.0).
+    """
+    import numpy as np
+
+    with files("contextkit.data").joinpath("word_vectors.npz").open("rb") as file:
+        stored = np.load(file)["vectors"].astype(np.float32) / 32
+    return np.concatenate([stored, np.zeros((1, stored.shape[1]), dtype=np.float32)])
+
+
 @lru_cache(maxsize=65_536)
 def entry(word: str) -> tuple[str, float, float]:
     """Of a word as it is written: its stem, its likelihood and its bits, all by the table.
@@ -66,6 +94,11 @@ def stem_of(word: str) -> str:
 @cache
 def _rarest() -> float:
     return max(_table().values())
+
+
+@cache
+def _places() -> Mapping[str, int]:
+    return {word: place for place, word in enumerate(_table())}
 
 
 @cache

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from contextkit.demo.questions import Question, Questions, Side, ask_questions
 from contextkit.demo.recorded import Recorded, run_replay
-from contextkit.demo.replay import ReplayedTurn, replay
 from contextkit.demo.ways import Way
 
 __all__ = [
     "Question",
     "Questions",
     "Recorded",
-    "ReplayedTurn",
     "Side",
     "Way",
     "ask_questions",
-    "replay",
     "run_replay",
 ]

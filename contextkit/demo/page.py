@@ -48,7 +48,7 @@ def _text(value: str) -> str:
 
 
 def _replay(recorded: Recorded) -> Iterable[str]:
-    ledgers = [turn.ledger for turn in recorded.turns]
+    ledgers = recorded.ledgers
     yield f"<h2>A recorded agent run in a window of {recorded.window:,} tokens</h2>"
     yield (
         f"<p>{_text(recorded.source)}, {recorded.n_messages} messages: "

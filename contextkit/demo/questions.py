@@ -14,10 +14,10 @@ from typing import Any
 from contextkit.call import Call
 from contextkit.config import read
 from contextkit.demo.dialogue import FACTS, MARKERS, Fact, holds, make_dialogue
-from contextkit.demo.replay import replay
 from contextkit.errors import ConfigError
 from contextkit.manager import ContextManager
 from contextkit.messages import Message, text_message
+from contextkit.replay.playing import play
 from contextkit.tokens import add
 
 WINDOW, RESERVE = 1024, 24
@@ -122,7 +122,7 @@ def _calls_of_contextkit(
 ) -> list[Call]:
     """The dialogue turn by turn, as an agent would have had it; then a call for each question."""
     thread = manager.thread("trip")
-    for _ in replay(thread, dialogue):
+    for _ in play(thread, dialogue):
         pass
     return [thread.assemble(fact.question) for fact in facts]
 

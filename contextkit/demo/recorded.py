@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib.resources import files
 from typing import Any
 
-from contextkit.demo.replay import ReplayedTurn, is_answer, replay
-from contextkit.demo.ways import Way, by_contextkit, other_ways
+from contextkit.demo.ways import Way, trimmed, way_of
 from contextkit.dialects import parse_messages
 from contextkit.inspector import thread_json
-from contextkit.manager import ContextManager
+from contextkit.ledger import Ledger
 from contextkit.messages import Message
+from contextkit.replay import (
+    Outcome,
+    Recording,
+    Replayer,
+    Setup,
+    everything,
+    find_provider,
+)
+from contextkit.replay.recording import Said, find_calls
 
 PROVIDER, MODEL = "anthropic", "claude-sonnet-4-5"
 WINDOW, RESERVE = 4096, 512
-CONFIG: dict[str, Any] = {
-    "backend": {"kind": "echo", "provider": PROVIDER, "model": MODEL, "dialect": "anthropic"},
-    "budget": {"window": WINDOW, "reply_reserve": RESERVE},
-    "history": "memory",
-    "policies": ["tool_results", "sliding_window", "cacheable_prefix"],
-}
+SETUP = Setup(
+    "contextkit",
+    {
+        "budget": {"window": WINDOW, "reply_reserve": RESERVE},
+        "policies": ["tool_results", "sliding_window", "cacheable_prefix"],
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,8 @@ class Recorded:
     provider: str
     model: str
     prices_as_of: date | None
-    turns: tuple[ReplayedTurn, ...]
+    ledgers: tuple[Ledger, ...]
+    """Of contextkit's calls, each with what the simulated cache made of it."""
     ways: tuple[Way, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -50,7 +60,7 @@ class Recorded:
             "prices_as_of": str(self.prices_as_of) if self.prices_as_of else None,
             "prices": "simulated by the dated rules file, input only; no provider was asked",
             "ways": [asdict(way) for way in self.ways],
-            **thread_json("demo", "default", [turn.ledger for turn in self.turns]),
+            **thread_json("demo", "default", self.ledgers),
         }
 
 
@@ -65,24 +75,45 @@ def run_replay(
     *,
     n_calls: int | None = None,
     messages: Sequence[Message] | None = None,
-    on_turn: Callable[[ReplayedTurn], None] = lambda turn: None,
+    on_turn: Callable[[Ledger], None] = lambda ledger: None,
 ) -> Recorded:
     """Replay the recording (or `messages`), at most `n_calls` calls of it."""
     source, recorded = load_recording()
-    said = _first_calls(recorded if messages is None else messages, n_calls)
-    with ContextManager(**CONFIG) as manager:
-        turns: list[ReplayedTurn] = []
-        for turn in replay(manager.thread("demo"), said):
-            turns.append(turn)
-            on_turn(turn)
-        points = [turn.n_before for turn in turns]
-        ways = (by_contextkit(manager, turns), *other_ways(manager, said, points))
-        as_of = manager.rule.as_of if manager.rule else None
-    return Recorded(source, len(said), WINDOW, PROVIDER, MODEL, as_of, tuple(turns), ways)
+    recording = _first_calls(recorded if messages is None else messages, n_calls)
+    provider = find_provider(f"{PROVIDER}:{MODEL}", tokenizer="estimate")
+    replayer = Replayer(provider, keep_ledgers=True)
+    ours, whole = (_outcome(replayer, recording, setup) for setup in (SETUP, everything()))
+    ledgers = _ledgers(ours)
+    for ledger in ledgers:
+        on_turn(ledger)
+    limit = WINDOW - RESERVE
+    ways = (
+        way_of(ours, limit),
+        replace(way_of(whole, limit, is_cached=False), name="everything, uncached"),
+        way_of(whole, limit),
+        trimmed(recording, provider, limit, [call.at for call in whole.calls]),
+    )
+    as_of, n_messages = provider.rule.as_of, len(recording.messages)
+    return Recorded(source, n_messages, WINDOW, PROVIDER, MODEL, as_of, ledgers, ways)
 
 
-def _first_calls(messages: Sequence[Message], n_calls: int | None) -> Sequence[Message]:
-    answers = [index for index, message in enumerate(messages) if is_answer(message)]
-    if n_calls is None or n_calls >= len(answers):
-        return messages
-    return messages[: answers[n_calls - 1] + 1]
+def _outcome(replayer: Replayer, recording: Recording, setup: Setup) -> Outcome:
+    with setup.manager(replayer.provider) as manager:
+        return replayer.run(recording, manager, setup.name)
+
+
+def _ledgers(outcome: Outcome) -> tuple[Ledger, ...]:
+    """The ledgers as a thread that was billed so would hold them."""
+    kept = [(call.ledger, call) for call in outcome.calls]
+    return tuple(
+        ledger.closed(turn, call.usage, call.input_usd)
+        for turn, (ledger, call) in enumerate(kept, start=1)
+        if ledger is not None
+    )
+
+
+def _first_calls(messages: Sequence[Message], n_calls: int | None) -> Recording:
+    calls = find_calls([Said(message) for message in messages])[:n_calls]
+    if n_calls is not None and calls:
+        messages = messages[: calls[-1].n_before + 1]
+    return Recording("demo", "openai", tuple(messages), calls)

@@ -34,7 +34,7 @@ CLAIM = (
 
 def replay_summary(recorded: Recorded) -> Iterator[RenderableType]:
     """What stands below the turns: legend, totals, the other ways."""
-    ledgers = [turn.ledger for turn in recorded.turns]
+    ledgers = recorded.ledgers
     yield Legend(ledgers)
     yield Text(totals_sentence(ledgers))
     yield Text()

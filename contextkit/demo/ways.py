@@ -1,6 +1,6 @@
 """What the same recorded run costs in other ways: everything sent, or the oldest cut off every turn.
 
-Every way is counted with the same counter and billed by the same dated rules. These are simulated
+Every way is counted with the same counter and billed by the same simulated cache. These are simulated
 prices of the input, not a bill: no provider was asked.
 """
 
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from contextkit import pricing
-from contextkit.demo.replay import ReplayedTurn
+from contextkit.cache_sim import Point
 from contextkit.dialects import openai
-from contextkit.manager import ContextManager
 from contextkit.messages import Message
+from contextkit.replay import Outcome, Provider, Recording
+from contextkit.replay.billing import Cashier
 from contextkit.tokens import Measure, add
 from contextkit.validity import wire_problems
 
@@ -35,65 +35,73 @@ class Way:
     """Of the input, by the dated rules; None where the price is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """One call of another way: its messages, its tokens, what it shares with the call before."""
-
-    messages: tuple[Message, ...]
-    tokens: int
-    shared_tokens: int
-    system_tokens: int
-
-
-def by_contextkit(manager: ContextManager, turns: Sequence[ReplayedTurn]) -> Way:
-    """The calls that contextkit assembled, judged by the rules of two providers."""
-    limit = manager.window - manager.reply_reserve
-    ledgers = [turn.ledger for turn in turns]
+def way_of(outcome: Outcome, limit_tokens: int, *, is_cached: bool = True) -> Way:
+    """The calls of a replay."""
+    made = [call for call in outcome.calls if not call.refused]
+    tokens = [call.usage.input_tokens for call in made]
     return Way(
-        "contextkit",
-        len(turns),
-        sum(ledger.input_tokens for ledger in ledgers),
-        max((ledger.input_tokens for ledger in ledgers), default=0),
-        sum(turn.call.upper_tokens > limit for turn in turns),
-        sum(_is_refused(turn) for turn in turns),
-        _sum([ledger.forecast.cost_usd for ledger in ledgers]),
+        outcome.setup,
+        len(made),
+        sum(tokens),
+        max(tokens, default=0),
+        sum(n > limit_tokens for n in tokens),
+        sum(bool(call.problems) for call in made),
+        _sum([call.input_usd if is_cached else call.full_usd for call in made]),
     )
 
 
-def other_ways(
-    manager: ContextManager, messages: Sequence[Message], points: Sequence[int]
-) -> list[Way]:
-    """The run without contextkit; `points`: how many messages were said before each call."""
-    everything = _sent(manager, [tuple(messages[:n]) for n in points])
-    trimmed = _sent(manager, [_trim(manager, messages[:n]) for n in points])
-    return [
-        _way(manager, "everything, uncached", everything, _uncached(manager, everything)),
-        _way(manager, "everything, cached", everything, _cached(manager, everything)),
-        _way(manager, "trim every turn, cached", trimmed, _cached(manager, trimmed)),
+def trimmed(
+    recording: Recording, provider: Provider, limit_tokens: int, times: Sequence[float]
+) -> Way:
+    """The system and the newest messages that fit, cut anew at every call, in front of a prompt cache."""
+    sent = [
+        _trim(provider, recording.messages[: call.n_before], limit_tokens)
+        for call in recording.calls
     ]
-
-
-def _is_refused(turn: ReplayedTurn) -> bool:
-    call = turn.call
-    return bool(
-        wire_problems(call.to_anthropic(), "anthropic") or wire_problems(call.to_openai(), "openai")
+    tokens = [provider.counter.tokens(_measure(provider, messages)) for messages in sent]
+    requests = [{"messages": [openai.dump(message) for message in messages]} for messages in sent]
+    return Way(
+        "trim every turn, cached",
+        len(sent),
+        sum(tokens),
+        max(tokens, default=0),
+        sum(n > limit_tokens for n in tokens),
+        sum(bool(wire_problems(request, "openai")) for request in requests),
+        _cheaper(recording, provider, sent, times),
     )
 
 
-def _way(manager: ContextManager, name: str, calls: Sequence[_Sent], cost_usd: float | None) -> Way:
-    tokens = [call.tokens for call in calls]
-    limit = manager.window - manager.reply_reserve
-    requests = [{"messages": [openai.dump(m) for m in call.messages]} for call in calls]
-    invalid = sum(bool(wire_problems(request, "openai")) for request in requests)
-    over = sum(n > limit for n in tokens)
-    return Way(name, len(calls), sum(tokens), max(tokens, default=0), over, invalid, cost_usd)
+def _cheaper(
+    recording: Recording,
+    provider: Provider,
+    sent: Sequence[tuple[Message, ...]],
+    times: Sequence[float],
+) -> float | None:
+    """The cheaper of a cache point at the end of every call and one behind the system only."""
+    frame = provider.counter.tokens(provider.counter.measure_frame(()))
+    bills: list[float] = []
+    for at_end in (True, False):
+        cashier = Cashier(provider, (), frame)
+        costs: list[float | None] = []
+        for call, messages, now in zip(recording.calls, sent, times, strict=True):
+            opening = sum(1 for _ in takewhile(_is_system, messages))
+            points = [Point(1 + (len(messages) if at_end else opening))]
+            answer = recording.messages[call.n_before]
+            costs.append(cashier.bill(messages, points, now, answer).cost_usd)
+        bill = _sum(costs)
+        if bill is None:
+            return None
+        bills.append(bill)
+    return min(bills)
 
 
-def _trim(manager: ContextManager, messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The system and the newest messages that fit: one message after another is cut from the front."""
-    counter, limit = manager.counter, manager.window - manager.reply_reserve
-    opening = list(takewhile(lambda m: m.role == "system", messages))
-    room = limit - counter.upper(_measure(manager, opening))
+def _trim(
+    provider: Provider, messages: Sequence[Message], limit_tokens: int
+) -> tuple[Message, ...]:
+    """One message after another is cut from the front."""
+    counter = provider.counter
+    opening = list(takewhile(_is_system, messages))
+    room = limit_tokens - counter.upper(_measure(provider, opening))
     newest: list[Message] = []
     for message in reversed(messages[len(opening) :]):
         room -= counter.upper(counter.measure(message))
@@ -103,67 +111,15 @@ def _trim(manager: ContextManager, messages: Sequence[Message]) -> tuple[Message
     return (*opening, *reversed(newest))
 
 
-def _sent(manager: ContextManager, calls: Sequence[tuple[Message, ...]]) -> list[_Sent]:
-    out: list[_Sent] = []
-    before: tuple[Message, ...] = ()
-    for messages in calls:
-        pairs = zip(before, messages, strict=False)
-        n_same = sum(1 for _ in takewhile(lambda pair: pair[0].digest == pair[1].digest, pairs))
-        same = messages[:n_same]
-        opening = list(takewhile(lambda m: m.role == "system", messages))
-        out.append(_Sent(messages, *(_tokens(manager, part) for part in (messages, same, opening))))
-        before = messages
-    return out
-
-
-def _measure(manager: ContextManager, messages: Sequence[Message]) -> Measure:
-    total = manager.frame(())
+def _measure(provider: Provider, messages: Sequence[Message]) -> Measure:
+    total = provider.counter.measure_frame(())
     for message in messages:
-        total = add(total, manager.counter.measure(message))
+        total = add(total, provider.counter.measure(message))
     return total
 
 
-def _tokens(manager: ContextManager, messages: Sequence[Message]) -> int:
-    return manager.counter.tokens(_measure(manager, messages)) if messages else 0
-
-
-def _uncached(manager: ContextManager, calls: Sequence[_Sent]) -> float | None:
-    if manager.rule is None:
-        return None
-    return _sum(
-        [
-            pricing.forecast(
-                manager.rule, input_tokens=call.tokens, shared_prefix_tokens=0
-            ).uncached_usd
-            for call in calls
-        ]
-    )
-
-
-def _cached(manager: ContextManager, calls: Sequence[_Sent]) -> float | None:
-    """The cheaper of a cache point at the end of every call and one behind the system only."""
-    at_end = _billed(manager, calls, [call.tokens for call in calls])
-    at_system = _billed(manager, calls, [call.system_tokens for call in calls])
-    return None if at_end is None or at_system is None else min(at_end, at_system)
-
-
-def _billed(
-    manager: ContextManager, calls: Sequence[_Sent], cache_points: Sequence[int]
-) -> float | None:
-    rule = manager.rule
-    if rule is None:
-        return None
-    return _sum(
-        [
-            pricing.forecast(
-                rule,
-                input_tokens=call.tokens,
-                shared_prefix_tokens=call.shared_tokens,
-                last_cache_point_tokens=point,
-            ).cost_usd
-            for call, point in zip(calls, cache_points, strict=True)
-        ]
-    )
+def _is_system(message: Message) -> bool:
+    return message.role == "system"
 
 
 def _sum(costs: Sequence[float | None]) -> float | None:

@@ -50,7 +50,6 @@ _ANTHROPIC_BLOCKS = frozenset(
 )
 _RESPONSES_BLOCKS = frozenset(["input_text", "output_text", "input_image", "input_file"])
 _ANTHROPIC_TOOL = re.compile(r".*_20\d{6}")
-_ONE = "a message is a dictionary with a role, a Message, or an SDK object of one"
 
 
 def parse_message(value: Any) -> Message:
@@ -128,7 +127,11 @@ def _fields_of(value: Any) -> Mapping[str, Any]:
         dumper = _dumper(value)
         fields = dumper(value) if dumper else None
     if not isinstance(fields, Mapping):
-        fail("message", f"{type(cast('object', value)).__name__} is none; {_ONE}")
+        fail(
+            "message",
+            f"{_a(value)} is not a message; give a dictionary such as "
+            '{"role": "assistant", "content": "…"}, a Message, or an SDK object of one',
+        )
     wire = mapping_of(fields, "message")
     for field, remedy in (
         ("choices", "choices[0].message"),
@@ -183,8 +186,19 @@ def parse_tool(value: Any) -> Tool:
 def _tool_fields(value: Any) -> Any:
     dumper = _dumper(value)
     if dumper is None:
-        fail("tool", f"{type(value).__name__} is none; a dictionary with a name, or a Tool, works")
+        fail(
+            "tool",
+            f"{_a(value)} is not a tool; give a dictionary with a name, a Tool, or an SDK object of one",
+        )
     return dumper(value)
+
+
+def _a(value: object) -> str:
+    """What a value is, in a sentence: `an int`, `a str`, `None`."""
+    if value is None or isinstance(value, type):
+        return "None" if value is None else f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def _detect_tool(value: Mapping[str, Any]) -> Dialect:

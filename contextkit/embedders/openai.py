@@ -41,6 +41,8 @@ class OpenAIEmbedder(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "openai"
+    extra: ClassVar[str] = "openai"
+    needs: ClassVar[tuple[str, ...]] = ("openai",)
 
     model: str = Field(default="text-embedding-3-small", min_length=1)
     """The model's name as the provider spells it."""

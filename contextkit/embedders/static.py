@@ -25,6 +25,8 @@ class StaticEmbedder(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "static"
+    extra: ClassVar[str] = "static"
+    needs: ClassVar[tuple[str, ...]] = ("wordllama",)
 
     max_chars: int = Field(default=20_000, ge=100, description="Longer texts are read up to here")
 

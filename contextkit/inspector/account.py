@@ -130,9 +130,15 @@ def prefix_sentence(ledger: Ledger) -> str:
 
 
 def totals(ledgers: Iterable[Ledger]) -> dict[str, Any]:
-    """Sums over calls; a cost is None as soon as one call's price is unknown."""
+    """Sums over calls; a cost is None as soon as one call's price is unknown.
+
+    What was really read is summed over the calls whose usage is known, `real_calls` of them.
+    """
     rows = list(ledgers)
     forecasts = [ledger.forecast for ledger in rows]
+    usages = [ledger.usage for ledger in rows if ledger.usage is not None]
+    real_input_tokens = sum(usage.input_tokens for usage in usages)
+    real_read_tokens = sum(usage.cache_read_tokens for usage in usages)
     input_tokens = sum(ledger.input_tokens for ledger in rows)
     read_tokens = sum(forecast.read_tokens for forecast in forecasts)
     return {
@@ -140,6 +146,10 @@ def totals(ledgers: Iterable[Ledger]) -> dict[str, Any]:
         "input_tokens": input_tokens,
         "expected_read_tokens": read_tokens,
         "expected_read_share": share(read_tokens, input_tokens),
+        "real_calls": len(usages),
+        "real_input_tokens": real_input_tokens,
+        "real_read_tokens": real_read_tokens,
+        "real_read_share": share(real_read_tokens, real_input_tokens),
         "moved": sum(ledger.prefix.moved for ledger in rows),
         "expected_input_usd": _sum(forecast.cost_usd for forecast in forecasts),
         "uncached_input_usd": _sum(forecast.uncached_usd for forecast in forecasts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from contextkit.ledger import Ledger
 _FIXED = 4 + 1 + 8 + 1 + 5 + 1 + 9
 """Columns of turn, tokens, read share and cost."""
 _MARK = 18
+MOST_NOTES = 4
 WIDE = 64
 """Columns from which bar and figures share a line; below, the bar has a line of its own."""
 
@@ -87,6 +88,14 @@ class Overview:
         yield from turn_lines(self.ledgers)
         yield Legend(self.ledgers)
         yield Text(totals_sentence(self.ledgers))
+        yield from notes(self.ledgers)
+
+
+def notes(ledgers: Sequence[Ledger]) -> Iterator[Text]:
+    """What the turns remark, each remark once with the newest turn that made it."""
+    newest = {note: ledger.turn for ledger in ledgers for note in ledger.notes}
+    for note, turn in list(newest.items())[-MOST_NOTES:]:
+        yield Text.assemble((f"note, turn {turn}: ", "bold"), clean(note))
 
 
 def turn_lines(ledgers: Sequence[Ledger]) -> list[TurnLine]:
@@ -110,12 +119,24 @@ def totals_sentence(ledgers: Sequence[Ledger]) -> str:
     sums = account.totals(ledgers)
     text = (
         f"{count(sums['calls'], 'call')}, {sums['input_tokens']:,} input tokens, "
-        f"{percent(sums['expected_read_share'])} expected from the cache, "
-        f"prefix moved {count(sums['moved'], 'time')}; input cost {money(sums['expected_input_usd'])}"
+        f"{_read_words(sums)}, prefix moved {count(sums['moved'], 'time')}; "
+        f"input cost {money(sums['expected_input_usd'])}"
     )
+    if sums["expected_input_usd"] is not None:
+        text += " expected"
     if sums["uncached_input_usd"] is not None:
         text += f" ({money(sums['uncached_input_usd'])} without a cache)"
     return text if sums["real_usd"] is None else f"{text}; {money(sums['real_usd'])} by usage"
+
+
+def _read_words(sums: dict[str, Any]) -> str:
+    """What the cache served: by usage where that is known, beside what was expected."""
+    expected = f"{percent(sums['expected_read_share'])} expected"
+    if sums["real_read_share"] is None:
+        return f"{expected} from the cache"
+    some = sums["real_calls"]
+    of = f" of {count(some, 'call')} with usage" if some < sums["calls"] else ""
+    return f"{percent(sums['real_read_share'])}{of} read from the cache ({expected})"
 
 
 def thread_json(thread: str, tenant: str, ledgers: Sequence[Ledger]) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from contextkit.inspector import account
 from contextkit.inspector.bar import bar, glyph, look
+from contextkit.inspector.unfolded import Unfolded
 from contextkit.inspector.words import clean, count, money, percent, share
 from contextkit.ledger import Ledger
 
@@ -82,7 +82,7 @@ class CallReport:
             more = ", ..." if len(handles) > self.most_rows else ""
             yield _item("changed", f"{', '.join(handles[: self.most_rows])}{more} ({reason})")
 
-    def _left_out_table(self, rows: list[account.LeftOut], width: int) -> Table:
+    def _left_out_table(self, rows: list[account.LeftOut], width: int) -> RenderableType:
         table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
         table.add_column("handle", no_wrap=True)
         table.add_column("freed", justify="right", no_wrap=True)
@@ -97,7 +97,7 @@ class CallReport:
             cells += [became, clean(row.policy)] if wide else []
             why = clean(row.why if wide else f"{row.policy}: {row.why}")
             table.add_row(*(Text(cell) for cell in cells), Text(why))
-        return table
+        return Unfolded(table)
 
     def _sentences(self) -> Iterator[RenderableType]:
         ledger = self.ledger
@@ -113,7 +113,7 @@ class CallReport:
 
 
 def _item(name: str, text: str, style: str = "") -> RenderableType:
-    return Padding(Text.assemble((f"{name}: ", "bold"), (clean(text), style)), 0)
+    return Text.assemble((f"{name}: ", "bold"), (clean(text), style))
 
 
 def _cache_sentence(ledger: Ledger) -> str:

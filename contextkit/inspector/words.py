@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from math import floor, log10
 
 UNKNOWN_PRICE = "price unknown"
+LEAST_USD = 0.000001
+"""A smaller sum is shown as less than this."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -21,10 +24,15 @@ def one_line(text: str, width: int) -> str:
 
 
 def money(usd: float | None) -> str:
-    """US dollars with as many places as tell small sums apart."""
+    """US dollars with as many places as tell small sums apart: four, or two significant digits."""
     if usd is None:
         return UNKNOWN_PRICE
-    return f"${usd:,.2f}" if usd >= 100 or usd == 0 else f"${usd:,.4f}"
+    if usd >= 100 or usd == 0:
+        return f"${usd:,.2f}"
+    if 0 < usd < LEAST_USD:
+        return f"<${LEAST_USD:f}"
+    places = 1 - floor(log10(abs(usd)))
+    return f"${usd:,.{min(max(places, 4), 6)}f}"
 
 
 def percent(part: float | None) -> str:

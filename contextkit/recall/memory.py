@@ -17,7 +17,8 @@ from contextkit.embedding import Embedder, embed_all
 from contextkit.errors import ContextKitError
 from contextkit.recall.lexical import count
 from contextkit.recall.passages import Passage
-from contextkit.recall.search import Found, Question, Telling, look, search
+from contextkit.recall.question import Question
+from contextkit.recall.search import Found, Telling, look, search
 from contextkit.recall.shelf import Shelf
 from contextkit.recall.states import Asked, states_of
 from contextkit.recall.table import Table

@@ -27,13 +27,15 @@ def fill(
     *,
     heading_of: Callable[[S], tuple[str, int]] | None = None,
     is_told: Callable[[S, Sequence[S]], bool] | None = None,
+    saved_of: Callable[[S, Sequence[S]], int] | None = None,
     thrift: float = THRIFT,
 ) -> list[S]:
     """The hits that go into `budget` tokens, the likeliest first; never one too many.
 
     `tokens_of` is asked once for each hit. `heading_of` names the heading that a hit stands under and its
     tokens, paid by the first hit under it. `is_told` says whether a hit would say again what those
-    taken say. Equal hits keep their order.
+    taken say, `saved_of` how many tokens it takes less, or they do, for standing beside them. Equal hits
+    keep their order.
     """
     sized = [(hit, max(1, tokens_of(hit))) for hit in hits]
     sized.sort(key=lambda pair: thrift * math.log(pair[1]) - pair[0].score)
@@ -43,6 +45,7 @@ def fill(
     for hit, tokens in sized:
         heading, extra = heading_of(hit) if heading_of else ("", 0)
         tokens += 0 if heading in headings else extra
+        tokens -= saved_of(hit, taken) if saved_of else 0
         if tokens <= left and not (is_told and is_told(hit, taken)):
             taken.append(hit)
             headings.add(heading)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextkit.recall.memory import Hit
 from contextkit.recall.packing import fill
 from contextkit.recall.passages import Passage
-from contextkit.recall.rendering import heading, line
+from contextkit.recall.rendering import goes_on, heading, line
 
 
 def quote(
@@ -31,12 +31,21 @@ def quote(
         name = f"{group_of(hit)} {above}" if above or own else ""
         return name, own + (line_tokens(above + "\n") if above else 0)
 
+    def saved_of(hit: Hit, taken: Sequence[Hit]) -> int:
+        saved = 0
+        for each in taken:
+            for above, below in ((each.passage, hit.passage), (hit.passage, each.passage)):
+                if below.start == above.stop and goes_on(below, above):
+                    saved += line_tokens(line(below)) - line_tokens(line(below, named=False))
+        return saved
+
     chosen = fill(
         hits,
         lambda hit: line_tokens(line(hit.passage) + "\n"),
         room - fence_tokens,
         heading_of=heading_of,
         is_told=says_again,
+        saved_of=saved_of,
     )
     while chosen and whole_tokens(chosen) > room:
         chosen.remove(min(chosen, key=lambda hit: hit.score))

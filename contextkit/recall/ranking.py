@@ -44,6 +44,8 @@ class Weights:
     """Comes right behind a question."""
     answers_match: float = 0.0
     """Comes right behind a question that itself matches."""
+    said_then: float = 2.5
+    """Said on a date that the question names, or soon after."""
 
 
 WITH_STATES = Weights(0.9, 0.13, 0.2, 0.75, -0.8, 0.15, 0.16, 0.06, 0.35, 0.2)
@@ -66,7 +68,8 @@ class Signals:
     speaker: Scores
     """1 said by the one the question names, -1 by another, 0 where it names none or several."""
     meaning: Scores | None = None
-    matches: Scores | None = None
+    said_then: Scores | None = None
+    """1 said on a date that the question names, less soon after; None where no row was."""
 
 
 def standard(scores: Scores, sample: NDArray[np.intp] | None = None) -> Scores:
@@ -82,7 +85,8 @@ def first_look(signals: Signals) -> Scores:
     words = standard(signals.words)
     own = words if signals.meaning is None else words + standard(signals.meaning)
     beside = before(own, signals.joins) + after(own, signals.joins)
-    return np.asarray(own + 0.4 * beside, np.float32)
+    dated = 0.0 if signals.said_then is None else 2 * signals.said_then
+    return np.asarray(own + 0.4 * beside + dated, np.float32)
 
 
 def score(signals: Signals, weights: Weights, matches: Scores | None = None) -> Scores:
@@ -108,4 +112,6 @@ def score(signals: Signals, weights: Weights, matches: Scores | None = None) -> 
         total = total + weights.meaning * standard(signals.meaning)
     if matches is not None:
         total = total + weights.matches * matches
+    if signals.said_then is not None:
+        total = total + weights.said_then * signals.said_then
     return np.asarray(total, np.float32)

@@ -1,7 +1,7 @@
 """Passages as the model reads them: in the order they were said, dated, named, and marked as data.
 
 The fence carries a mark made from its content, so that no passage can close it. Words stand as they
-were said.
+were said. A message right behind the one above it needs no handle: it is the next one.
 """
 
 from __future__ import annotations
@@ -32,28 +32,41 @@ def heading(passage: Passage) -> str:
     return f"[{date.fromisoformat(passage.day):%a %-d %b %Y}]"
 
 
-def line(passage: Passage) -> str:
-    """A passage with its handle and who said it."""
+def goes_on(passage: Passage, above: Passage) -> bool:
+    """Whether a passage is the message right behind the one above it, for anyone who reads the lines."""
+    return (
+        passage.start == above.stop >= 0
+        and not (passage.level or above.level or passage.part or above.part)
+        and "\n" not in above.text
+        and heading(passage) == heading(above)
+    )
+
+
+def line(passage: Passage, *, named: bool = True) -> str:
+    """A passage with its handle, unless that is not `named`, and who said it."""
     if passage.level:
         return f"{passage.handle} ({passage.place}):\n{passage.text}"
     if passage.is_chunk:
         place = f" ({passage.place})" if passage.place else ""
         return f"{passage.handle}{place}: {passage.text.strip()}"
+    handle = f"{passage.handle} " if named else ""
     if passage.says_who or passage.part:
-        return f"{passage.handle} {passage.text}"
-    return f"{passage.handle} {passage.speaker}: {passage.text}"
+        return f"{handle}{passage.text}"
+    return f"{handle}{passage.speaker}: {passage.text}"
 
 
 def render(passages: Sequence[Passage]) -> Message:
     """One user's message with all passages between fences."""
     lines: list[str] = []
     under = ""
+    last: Passage | None = None
     for passage in order(passages):
         above = heading(passage)
         if above and above != under:
             lines.append(above)
         under = above
-        lines.append(line(passage))
+        lines.append(line(passage, named=last is None or not goes_on(passage, last)))
+        last = passage
     body = "\n".join(lines)
     mark = sha256(body.encode("utf-8", "surrogatepass")).hexdigest()[:6]
     return text_message("user", f"<passages {mark}, {NOTICE}>\n{body}\n</passages {mark}>")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from contextkit.recall import ranking
+from contextkit.recall.dates import NamedDate, said_then
 from contextkit.recall.dense import Dense
+from contextkit.recall.feedback import FIRST, resemble
 from contextkit.recall.following import STEPS_FROM, follow
+from contextkit.recall.question import Question
 from contextkit.recall.ranking import Signals
 from contextkit.recall.states import Asked
-from contextkit.recall.stretches import around, is_broad, is_meeting
+from contextkit.recall.stretches import around, in_meeting, is_broad, is_meeting
 from contextkit.recall.table import Table
-from contextkit.recall.words import STOP_WORDS, stem, terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Matcher: TypeAlias = Callable[[Asked, NDArray[np.intp], Callable[[int, int], float]], Scores]
 
-LONGEST_QUERY = 6000
-"""Characters of a question that are read: its beginning and its end."""
 FEW, FEW_CHARS = 1500, 250_000
 """So many rows with so many characters are all looked at closely; of more, the likeliest."""
 CANDIDATES = 320
@@ -35,47 +33,6 @@ SAMPLED = 128
 """Rows beside the candidates that tell how common a match is."""
 SMALL_WORD = 0.5
 """What a word without meaning of its own counts among the words of a question."""
-
-_RUN = re.compile(r"[^\W_]+")
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question as it is searched: its words, and who of the speakers is named in it."""
-
-    text: str
-    named: str | None
-    terms: tuple[str, ...]
-
-    @classmethod
-    def of(cls, text: str, names: list[str]) -> Question:
-        """The question in a user's request; `names` are those of the speakers."""
-        text = clip(text)
-        lowered = f" {' '.join(_RUN.findall(text.lower()))} "
-        named = [name for name in names if _is_named(name, lowered)]
-        found = terms(text)
-        of_names = set(stem([word for name in names for word in name.lower().split()]))
-        if len(names) > 1:
-            found = [term for term in found if term not in of_names] or found
-        return cls(text, named[0] if len(named) == 1 and len(names) > 1 else None, tuple(found))
-
-    @cached_property
-    def words(self) -> list[tuple[int, int, str]]:
-        """Its words as (start, stop, term); small words have an empty term."""
-        found = [(m.start(), m.end(), m[0].lower()) for m in _RUN.finditer(self.text)]
-        stems = stem([word for _, _, word in found])
-        return [
-            (start, stop, "" if word in STOP_WORDS else stemmed)
-            for (start, stop, word), stemmed in zip(found, stems, strict=True)
-        ]
-
-
-def clip(text: str) -> str:
-    """At most `LONGEST_QUERY` characters of a text, from both ends."""
-    if len(text) <= LONGEST_QUERY:
-        return text
-    half = LONGEST_QUERY // 2
-    return f"{text[:half]}\n{text[-half:]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +72,14 @@ def search(
         weights = ranking.WITH_STATES
         matches = look_closely(table, question, signals, allowed, asked, matcher)
     total = ranking.score(signals, weights, matches)
-    likeliest = _best(np.where(known, total, -np.inf), min(STEPS_FROM, int(known.sum())))
-    total += follow(table, total, likeliest, question.terms)
-    if is_meeting(table) or is_broad([word for _, _, word in question.words]):
+    likeliest = _best(np.where(known, total, -np.inf), min(FIRST, int(known.sum())))
+    total += follow(table, total, likeliest[:STEPS_FROM], question.terms)
+    meeting = is_meeting(table)
+    if dense is not None and signals.meaning is not None and not meeting:
+        total += resemble(table, dense.vectors, total, likeliest, *near(table, total, allowed))
+    if meeting:
+        total += in_meeting(table, total)
+    elif is_broad([word for _, _, word in question.words]):
         total += around(total, table.sessions)
     told = [weigh_telling(table, question, signals, weights, total, each) for each in tellings]
     total = np.where(allowed, total, -np.inf)
@@ -160,7 +122,21 @@ def look(table: Table, question: Question, dense: Dense | None, asked: Asked | N
         asks=table.asks,
         speaker=speaker,
         meaning=dense.score(asked.vector) if dense is not None and asked is not None else None,
+        said_then=said_then(question.dates, table.days),
     )
+
+
+def near(
+    table: Table, scores: Scores, allowed: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows that are looked at closely: all, or the likeliest with a sample; and the sample."""
+    n_rows = len(table)
+    every = np.arange(n_rows)
+    if n_rows <= FEW and table.n_chars <= FEW_CHARS:
+        return every, every
+    sample = every[:: max(1, n_rows // SAMPLED)]
+    likely = np.where(allowed, scores, -np.inf)
+    return np.union1d(_best(likely, CANDIDATES), sample), sample
 
 
 def look_closely(
@@ -172,21 +148,19 @@ def look_closely(
     matcher: Matcher,
 ) -> Scores:
     """How well the words of the question are matched by each row, standardised."""
-    n_rows = len(table)
-    sample = np.arange(n_rows)
-    candidates = sample
-    if n_rows > FEW or table.n_chars > FEW_CHARS:
-        likely = np.where(allowed, ranking.first_look(signals), -np.inf)
-        sample = np.arange(0, n_rows, max(1, n_rows // SAMPLED))
-        candidates = np.union1d(_best(likely, CANDIDATES), sample)
-    weights = {start: weigh(table, term) for start, _, term in question.words}
+    candidates, sample = near(table, ranking.first_look(signals), allowed)
+    dates = () if signals.said_then is None else question.dates
+    weights = {
+        start: 0.0 if _is_dated(start, dates) else weigh(table, term)
+        for start, _, term in question.words
+    }
     starts = np.asarray([start for start, _, _ in question.words] or [0])
 
     def weight_of(start: int, stop: int) -> float:
         word = int(starts[max(0, int(np.searchsorted(starts, start, side="right")) - 1)])
         return weights.get(word, SMALL_WORD) if question.words else SMALL_WORD
 
-    found = np.full(n_rows, np.nan, np.float32)
+    found = np.full(len(table), np.nan, np.float32)
     found[candidates] = matcher(asked, candidates, weight_of)
     scored = ranking.standard(found, sample)
     lowest = float(np.nanmin(scored))
@@ -198,9 +172,8 @@ def weigh(table: Table, term: str) -> float:
     return table.lexical.idf(term) if term else SMALL_WORD
 
 
-def _is_named(name: str, lowered: str) -> bool:
-    words = _RUN.findall(name.lower())
-    return bool(words) and (f" {' '.join(words)} " in lowered or f" {words[0]} " in lowered)
+def _is_dated(start: int, dates: Sequence[NamedDate]) -> bool:
+    return any(each.start <= start < each.stop for each in dates)
 
 
 def _best(scores: Scores, top: int) -> list[int]:
@@ -229,4 +202,6 @@ def _reason(signals: Signals, matches: Scores | None, row: int) -> str:
         said.append(f"meaning {signals.meaning[row]:.2f}")
     if signals.speaker[row]:
         said.append("said by the one named" if signals.speaker[row] > 0 else "said by another")
+    if signals.said_then is not None and signals.said_then[row]:
+        said.append("said then" if signals.said_then[row] == 1 else "said soon after")
     return ", ".join(said)

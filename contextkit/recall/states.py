@@ -12,6 +12,7 @@ import hashlib
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
@@ -113,10 +114,9 @@ class Kept:
 
     def passages(self) -> list[Tokens]:
         """The tokens of each passage, as views."""
-        stops = np.cumsum(self.counts)
         return [
             (self.values[stop - n : stop], self.scales[stop - n : stop])
-            for stop, n in zip(stops.tolist(), self.counts, strict=True)
+            for stop, n in zip(accumulate(self.counts), self.counts, strict=True)
         ]
 
     @classmethod

@@ -1,6 +1,7 @@
 """Questions that a stretch of talk answers, not a sentence: summaries, opinions, what a meeting was about.
 
-For those a passage counts more where what is said around it fits as well.
+For those a passage counts more where what is said around it fits as well; in a meeting any question
+is of that kind.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
     Scores: TypeAlias = NDArray[np.float32]
 
-REACH = 12
-"""Rows to each side, of the same exchange, that count for a stretch."""
-WEIGHT = 2.0
+IN_TALK = ((12, 2.0),)
+IN_MEETINGS = ((24, 4.0), (60, 1.5))
+"""Rows to each side, of the same exchange, that count for a stretch; what they count."""
+LENGTH = 0.4
+"""In a meeting a long passage counts more: short ones say little of what a stretch is about."""
 SPEAKERS, ROWS = 3, 150
 """An exchange of so many speakers that is so long without a pause is a meeting."""
 
@@ -49,12 +52,24 @@ def is_meeting(table: Table) -> bool:
     return len(table) >= ROWS * n_sessions
 
 
-def around(scores: Scores, sessions: Sequence[int]) -> Scores:
+def around(
+    scores: Scores, sessions: Sequence[int], reaches: Sequence[tuple[int, float]] = IN_TALK
+) -> Scores:
     """What each row gains from the rows around it, `[n_rows]`."""
-    numbers = np.asarray(sessions)
-    places = np.arange(len(scores))
-    first = np.maximum(np.searchsorted(numbers, numbers, side="left"), places - REACH)
-    last = np.minimum(np.searchsorted(numbers, numbers, side="right"), places + REACH + 1)
+    numbers, places = np.asarray(sessions), np.arange(len(scores))
+    begins = np.searchsorted(numbers, numbers, side="left")
+    ends = np.searchsorted(numbers, numbers, side="right")
     sums = np.concatenate([[0.0], np.cumsum(scores, dtype=np.float64)])
-    means = ((sums[last] - sums[first]) / (last - first)).astype(np.float32)
-    return np.asarray(WEIGHT * standard(means), np.float32)
+    gained = np.zeros(len(scores), np.float32)
+    for reach, weight in reaches:
+        first, last = np.maximum(begins, places - reach), np.minimum(ends, places + reach + 1)
+        means = ((sums[last] - sums[first]) / (last - first)).astype(np.float32)
+        gained += weight * standard(means)
+    return gained
+
+
+def in_meeting(table: Table, scores: Scores) -> Scores:
+    """What each row of a meeting gains: from the rows around it, and for its length, `[n_rows]`."""
+    lengths = np.log(np.maximum(table.lengths, 1))
+    gained = around(scores, table.sessions, IN_MEETINGS) + LENGTH * (lengths - lengths.mean())
+    return np.asarray(gained, np.float32)

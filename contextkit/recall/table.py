@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     Scores: TypeAlias = NDArray[np.float32]
     Numbers: TypeAlias = NDArray[np.int64]
+    Days: TypeAlias = NDArray[np.int32]
 
 NO_COUNTS: dict[str, int] = {}
 
@@ -34,7 +36,8 @@ class Table:
         self.n_chars = 0
         self._starts = Growing(np.int64)
         self._joins, self._asks = Growing(np.float32), Growing(np.float32)
-        self._speakers = Growing(np.int32)
+        self._lengths = Growing(np.float32)
+        self._speakers, self._days = Growing(np.int32), Growing(np.int32)
         self._names: dict[str, int] = {}
         self._said: Counter[str] = Counter()
         self._placing = Sessions()
@@ -55,6 +58,8 @@ class Table:
         self.n_chars += sum(row.n_chars for row in rows)
         self._starts.extend([row.start for row in rows])
         self._asks.extend([float(row.asks) for row in rows])
+        self._days.extend([_day(row.at) for row in rows])
+        self._lengths.extend([row.n_chars for row in rows])
         names = [row.speaker if row.start >= 0 else "" for row in rows]
         self._said.update(names)
         self._speakers.extend([self._names.setdefault(name, len(self._names)) for name in names])
@@ -75,6 +80,16 @@ class Table:
         return self._asks.view
 
     @property
+    def days(self) -> Days:
+        """The day of each row as an ordinal, 0 where it is not known."""
+        return self._days.view
+
+    @property
+    def lengths(self) -> Scores:
+        """Characters of each row."""
+        return self._lengths.view
+
+    @property
     def names(self) -> list[str]:
         """Speakers that have a name and said more than a word now and then, the busiest first."""
         named = [
@@ -86,6 +101,10 @@ class Table:
         """1 where a row is the speaker's, -1 where it is another's."""
         number = self._names.get(name, -1)
         return np.where(self._speakers.view == number, 1.0, -1.0).astype(np.float32)
+
+
+def _day(at: str) -> int:
+    return date.fromisoformat(at[:10]).toordinal() if at else 0
 
 
 MOST_NAMES = 40

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from contextkit.cache_sim import Block, CacheSimulator, Layer, Point, Served
 from contextkit.call import Call
 from contextkit.messages import Message
@@ -21,11 +23,16 @@ class Cashier:
 
     def serve(self, call: Call, now: float, answer: Message) -> Served:
         """One call at `now`, and what the model answered."""
+        points = [Point(point.after + 1, point.ttl) for point in call.cache_points]
+        return self.bill(call.messages, points, now, answer)
+
+    def bill(
+        self, messages: Sequence[Message], points: Sequence[Point], now: float, answer: Message
+    ) -> Served:
+        """`serve` for messages that no call was assembled for; the frame is block 0 before them."""
         known = self._known
         blocks = [self._frame]
-        for message in call.messages:
-            blocks.append(known.get(message.digest) or self._block(message))
-        points = [Point(point.after + 1, point.ttl) for point in call.cache_points]
+        blocks += [known.get(message.digest) or self._block(message) for message in messages]
         return self._cache.serve(blocks, points, now, output=self._block(answer))
 
     def _block(self, message: Message) -> Block:

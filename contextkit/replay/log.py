@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from contextkit import view as views
 from contextkit.call import Call
@@ -20,6 +23,10 @@ from contextkit.store import HistoryStore, ThreadRecord
 from contextkit.thread import Thread
 from contextkit.thread_log import ThreadLog
 from contextkit.tokens import TokenCounter
+
+if TYPE_CHECKING:
+    from contextkit.recall.memory import Memory
+    from contextkit.summaries.in_force import Summaries
 
 
 def chain(counter: TokenCounter, messages: Sequence[Message]) -> list[Entry]:
@@ -69,17 +76,54 @@ class _Log(ThreadLog):
 class ReplayThread(Thread):
     """A thread whose log was recorded: calls are assembled as ever, recording one moves on.
 
-    Nothing is written, so what a store would have cost is not part of the measured times.
+    Nothing is written, so what a store would have cost is not part of the measured times; where a policy
+    searches or summarises, what was said is told to the manager's store as it goes on.
     """
 
     def __init__(self, manager: ContextManager, name: str, entries: list[Entry]) -> None:
         record = ThreadRecord(0, "default", name, manager.counter.name)
         super().__init__(manager, record)
         self._log = _Log(manager.history, record, manager.counter, entries)
+        self._said = entries
+        self._told: ThreadRecord | None = None
 
     def advance(self, n_entries: int) -> None:
         """See the log up to entry `n_entries`."""
         self._log.reader.n_entries = n_entries
+        if self._told is not None:
+            self._tell(self._told)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What was said up to the newest call."""
+        from contextkit.recall.memory import Memory
+
+        manager = self.manager
+        return Memory(manager.history, self._in_store(), manager.embedder, manager.vector_index)
+
+    @cached_property
+    def summaries(self) -> Summaries:
+        """What stands for older parts of what was said."""
+        from contextkit.summaries.in_force import Summaries
+
+        manager = self.manager
+        return Summaries(manager.history, self._in_store(), manager.counter, manager.background)
+
+    def _in_store(self) -> ThreadRecord:
+        """The thread of the manager's store that holds what was said; every replay has its own."""
+        if self._told is None:
+            store, name = self.manager.history, f"{self.name}~{uuid4().hex}"
+            self._told = store.open_thread(self.tenant, name, counter=self.manager.counter.name)
+            if self._told is None:
+                raise StoreError(f"the replay of {self.name!r} could not be written down")
+            self._tell(self._told)
+        return self._told
+
+    def _tell(self, record: ThreadRecord) -> None:
+        store = self.manager.history
+        told = store.head(record).n_entries
+        if told < self._log.n_entries:
+            store.append(record, self._said[told : self._log.n_entries])
 
     def commit(self, call: Call) -> None:
         """Take over the view of a call, as recording it would."""

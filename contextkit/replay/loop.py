@@ -198,9 +198,18 @@ class _Run:
 
 
 def _holds(call: Call, recording: Recording, evidence: int | str) -> bool:
+    """Whether the call says it: the message itself, or all its words inside another one (a quote)."""
     if isinstance(evidence, str):
         return any(evidence in message.text for message in call.messages)
     if not 0 <= evidence < len(recording.messages):
         return False
     wanted = recording.messages[evidence]
-    return any(message.digest == wanted.digest for message in call.messages)
+    words = _flat(wanted.text)
+    return any(
+        message.digest == wanted.digest or (words and words in _flat(message.text))
+        for message in call.messages
+    )
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

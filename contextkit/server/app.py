@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
+import anyio
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -24,6 +25,7 @@ from contextkit.server.exchange import (
     read_body,
     while_connected,
 )
+from contextkit.server.idle import Idle
 from contextkit.server.metrics import Metrics
 from contextkit.server.own_answers import OwnAnswers
 from contextkit.server.refusals import Refusal, Shape, refusal_of
@@ -100,7 +102,8 @@ def create_app(manager: ContextManager, settings: Settings) -> Starlette:
     """The proxy as an ASGI application. The manager stays the caller's, who closes it."""
     metrics = Metrics()
     limits = Limits(settings.requests_per_minute, settings.concurrency)
-    workers = Workers(Turns(manager, settings.remembered_bytes), metrics)
+    idle = Idle(manager.history)
+    workers = Workers(Turns(manager, settings.remembered_bytes), metrics, idle)
     upstream = Upstream(settings) if settings.upstream else None
 
     def gate(answer: Answer, path: str, *, json_only: bool = False) -> Gate:
@@ -125,11 +128,14 @@ def create_app(manager: ContextManager, settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        try:
-            yield
-        finally:
-            if upstream is not None:
-                await upstream.close()
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(idle.watch)
+            try:
+                yield
+            finally:
+                beside.cancel_scope.cancel()
+                if upstream is not None:
+                    await upstream.close()
 
     return Starlette(
         routes=[

@@ -13,6 +13,7 @@ from contextkit.errors import (
     ContextOverflow,
     InvalidMessage,
     RateLimited,
+    RequestRefused,
     StoreError,
 )
 
@@ -81,7 +82,7 @@ def refusal_of(error: ContextKitError) -> Refusal:
         return Refusal(400, f"prompt is too long: {error}", code="context_length_exceeded")
     if isinstance(error, ContextOverflow):
         return Refusal(400, str(error), code="context_length_exceeded")
-    if isinstance(error, InvalidMessage):
+    if isinstance(error, InvalidMessage | RequestRefused):
         return Refusal(400, str(error))
     if isinstance(error, RateLimited):
         return Refusal(429, str(error), retry_after_s=error.retry_after_s)

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
-import httpx
 
 from contextkit.backend import Reply
 from contextkit.errors import ContextKitError, InvalidMessage
@@ -20,11 +19,11 @@ from contextkit.replies import collected_reply
 from contextkit.server.endpoints import Endpoint
 from contextkit.server.events import EventReader
 from contextkit.server.exchange import ClientGone, Exchange
+from contextkit.server.idle import Idle
 from contextkit.server.metrics import Metrics
-from contextkit.server.refusals import Refusal
 from contextkit.server.settings import Settings
 from contextkit.server.turns import Started, Turns
-from contextkit.server.upstream import Outgoing, Upstream, headers_back, headers_out
+from contextkit.server.upstream import BrokenOff, Incoming, Outgoing, Upstream, headers_out
 
 T = TypeVar("T")
 _log = logging.getLogger("contextkit.server")
@@ -36,9 +35,10 @@ _TOO_LONG = (400, 413, 422)
 class Workers:
     """The threads in which the synchronous core works, so that the loop never waits for it."""
 
-    def __init__(self, turns: Turns, metrics: Metrics) -> None:
+    def __init__(self, turns: Turns, metrics: Metrics, idle: Idle) -> None:
         self._turns = turns
         self._metrics = metrics
+        self._idle = idle
         self._limiter = anyio.CapacityLimiter(8)
 
     async def begin(self, endpoint: Endpoint, exchange: Exchange) -> Started:
@@ -74,6 +74,7 @@ class Workers:
             self._metrics.lost()
             return
         self._metrics.recorded(time.perf_counter() - since, ledger.usage)
+        self._idle.recorded()
         exchange.afterwards = partial(self._remember, started)
 
     async def _remember(self, started: Started) -> None:
@@ -97,13 +98,13 @@ class Relay:
         started = await self._workers.begin(endpoint, exchange)
         outgoing = self._outgoing(exchange, started.sent)
         async with self._upstream.answer(outgoing) as response:
-            if response.status_code not in _TOO_LONG or started.begun is None:
+            if response.status not in _TOO_LONG or started.begun is None:
                 await self._answered(exchange, started, response)
                 return
-            content = await _content(response)
+            content = await response.content()
             smaller = await self._workers.smaller(started, content)
             if smaller is None:
-                await exchange.out.whole(response.status_code, headers_back(response), content)
+                await exchange.out.whole(response.status, response.headers, content)
                 return
         async with self._upstream.answer(replace(outgoing, body=smaller.sent)) as response:
             await self._answered(exchange, smaller, response)
@@ -124,38 +125,34 @@ class Relay:
         path = scope.get("raw_path", scope["path"].encode()).decode("ascii")
         return Outgoing(scope["method"], path, scope["query_string"], headers, body)
 
-    async def _answered(
-        self, exchange: Exchange, started: Started, response: httpx.Response
-    ) -> None:
-        if response.status_code != 200 or started.begun is None:
+    async def _answered(self, exchange: Exchange, started: Started, response: Incoming) -> None:
+        if response.status != 200 or started.begun is None:
             await _handed_on(exchange, response)
-        elif response.headers.get("content-type", "").startswith("text/event-stream"):
+        elif response.is_events:
             await self._streamed(exchange, started, response)
         else:
-            content = await _content(response)
+            content = await response.content()
             await self._workers.finish(
                 exchange, started, partial(_reply, started.endpoint, content)
             )
-            await exchange.out.whole(response.status_code, headers_back(response), content)
+            await exchange.out.whole(response.status, response.headers, content)
 
-    async def _streamed(
-        self, exchange: Exchange, started: Started, response: httpx.Response
-    ) -> None:
+    async def _streamed(self, exchange: Exchange, started: Started, response: Incoming) -> None:
         """Events handed on as they come; the last ones once the turn is stored."""
         out, reader = exchange.out, EventReader(started.endpoint)
-        headers = [(n, v) for n, v in headers_back(response) if n != b"content-length"]
-        await out.begin(response.status_code, headers)
+        headers = [(n, v) for n, v in response.headers if n != b"content-length"]
+        await out.begin(response.status, headers)
         recorded = cut = False
         try:
-            async for data in response.aiter_bytes():
+            async for data in response.chunks():
                 await out.write(reader.feed(data))
                 if reader.is_complete and not recorded:
                     recorded = True
                     await self._recorded(exchange, started, reader)
                     await out.write(reader.flush())
-        except httpx.HTTPError as error:
+        except BrokenOff as error:
             cut = True
-            _log.warning("the upstream broke off a stream: %s", error or type(error).__name__)
+            _log.warning("the upstream broke off a stream: %s", error)
         if reader.collector.finished and not recorded:
             await self._recorded(exchange, started, reader)
         rest = reader.flush()
@@ -169,24 +166,16 @@ class Relay:
         await self._workers.finish(exchange, started, read)
 
 
-async def _handed_on(exchange: Exchange, response: httpx.Response) -> None:
+async def _handed_on(exchange: Exchange, response: Incoming) -> None:
     """The answer as it comes."""
-    await exchange.out.begin(response.status_code, headers_back(response))
+    await exchange.out.begin(response.status, response.headers)
     try:
-        async for data in response.aiter_bytes():
+        async for data in response.chunks():
             await exchange.out.write(data)
-    except httpx.HTTPError as error:
-        _log.warning("the upstream broke off an answer: %s", error or type(error).__name__)
+    except BrokenOff as error:
+        _log.warning("the upstream broke off an answer: %s", error)
         raise ClientGone("the answer is broken off as the upstream broke it off") from None
     await exchange.out.end()
-
-
-async def _content(response: httpx.Response) -> bytes:
-    try:
-        return await response.aread()
-    except httpx.HTTPError as error:
-        told = str(error) or type(error).__name__
-        raise Refusal(502, f"the upstream broke off its answer: {told}") from None
 
 
 def _reply(endpoint: Endpoint, content: bytes) -> Reply:

@@ -56,11 +56,9 @@ class History:
         self.new = new
         self.n_known = match.n_messages if match else 0
         """Messages between the head and the new ones."""
-        self.body_keys = (
-            match.known.keys[: self.n_known] + [content_key(message) for message in new]
-            if match
-            else content_keys(new)
-        )
+        self.body_keys = match.known.keys[: self.n_known] if match else content_keys(new)
+        if match:
+            self.body_keys += map(content_key, new)
         """The keys of the array's messages, without the head's."""
         self.keys = [INSTRUCTION] * len(head) + self.body_keys if head else self.body_keys
         self.body_instructions = match.known.instructions if match else tuple(instructions_of(new))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import anyio
-import httpx
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
 
 from contextkit.server.refusals import Refusal, Shape
 from contextkit.server.settings import Settings
@@ -24,6 +27,11 @@ _HOP = frozenset(
     b"transfer-encoding upgrade".split()
 )
 _REQUEST = frozenset({b"host", b"content-length", b"accept-encoding", b"expect"})
+_NOT_ADDED = ("accept", "content-type", "user-agent")
+"""Headers that the client library would add by itself."""
+LONGEST_HEADER = 64 * 1024
+PART = 256 * 1024
+"""Bytes of a request that are written at once."""
 STALE, STALE_S = 4, 5.0
 """Kept connections that may turn out closed before one request, and how soon that shows in seconds.
 
@@ -31,6 +39,10 @@ A server may close a connection at the moment in which it is used again; the req
 reached it, and goes out once more on another.
 """
 _KEYS = frozenset(name.encode() for name in KEY_HEADERS)
+
+
+class BrokenOff(Exception):
+    """The upstream began an answer and did not end it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,65 +56,146 @@ class Outgoing:
     body: bytes
 
 
+class Incoming:
+    """An answer whose head has come. Its body can be read once, unpacked."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+
+    @property
+    def is_events(self) -> bool:
+        return self._response.headers.get("content-type", "").startswith("text/event-stream")
+
+    @property
+    def headers(self) -> RawHeaders:
+        """The provider's headers for the client, without those that its packing needed."""
+        raw = [(name.lower(), value) for name, value in self._response.raw_headers]
+        packed = "content-encoding" in self._response.headers
+        return [
+            (name, value)
+            for name, value in end_to_end(raw)
+            if not (packed and name in (b"content-encoding", b"content-length"))
+        ]
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises `BrokenOff`."""
+        try:
+            async for data in self._response.content.iter_any():
+                yield data
+        except aiohttp.ClientError as error:
+            raise BrokenOff(_told(error)) from None
+
+    async def content(self) -> bytes:
+        """The whole body. Raises `Refusal` 502."""
+        try:
+            return await self._response.read()
+        except aiohttp.ClientError as error:
+            told = _told(error)
+            raise Refusal(502, f"the upstream broke off its answer: {told}") from None
+
+
 class Upstream:
-    """The connections to the provider."""
+    """The connections to the provider; they are opened where an event loop runs."""
 
     def __init__(self, settings: Settings) -> None:
         self._base = settings.base_url
-        timeout = httpx.Timeout(
-            settings.read_timeout_s, connect=settings.connect_timeout_s, pool=None
+        self._proxy = proxy_for(self._base)
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=settings.connect_timeout_s, sock_read=settings.read_timeout_s
         )
-        self._timeout = timeout.as_dict()
-        # Without httpx's client in front of it: nothing here is redirected or keeps cookies.
-        self._transport = httpx.AsyncHTTPTransport(
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=512),
-            proxy=proxy_for(self._base),
-        )
+        self._opened: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
-        await self._transport.aclose()
+        if self._opened is not None:
+            await self._opened.close()
 
     @asynccontextmanager
-    async def answer(self, outgoing: Outgoing) -> AsyncGenerator[httpx.Response]:
+    async def answer(self, outgoing: Outgoing) -> AsyncGenerator[Incoming]:
         """The answer's head, its body still to be read; left early, the connection is closed.
 
         Raises `Refusal` 502 or 504 where no answer came.
         """
         response = await self._ask(outgoing)
         try:
-            yield response
+            yield Incoming(response)
         finally:
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
+            response.close()
 
-    async def _ask(self, outgoing: Outgoing) -> httpx.Response:
-        url = httpx.URL(self._base + outgoing.path.removeprefix("/v1"))
-        if outgoing.query:
-            url = url.copy_with(query=outgoing.query)
+    async def _ask(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
+        query = f"?{outgoing.query.decode('ascii')}" if outgoing.query else ""
+        url = URL(self._base + outgoing.path.removeprefix("/v1") + query, encoded=True)
+        headers = [(name.decode("ascii"), _text(value)) for name, value in outgoing.headers]
         for _ in range(STALE):
-            is_new = False
-
-            async def trace(event: str, _: Any) -> None:
-                nonlocal is_new
-                is_new = is_new or event == "connection.connect_tcp.started"
-
-            request = httpx.Request(
-                outgoing.method,
-                url,
-                headers=outgoing.headers,
-                content=outgoing.body or None,
-                extensions={"timeout": self._timeout, "trace": trace},
-            )
+            connection = _Connection()
             since = time.monotonic()
             try:
-                return await self._transport.handle_async_request(request)
-            except httpx.TimeoutException as error:
+                return await self._session().request(
+                    outgoing.method,
+                    url,
+                    headers=headers,
+                    data=_Bytes(outgoing.body) if outgoing.body else None,
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    trace_request_ctx=connection,
+                )
+            except TimeoutError as error:
                 raise Refusal(504, f"the upstream gave no answer: {_told(error)}") from None
-            except httpx.HTTPError as error:
-                if is_new or time.monotonic() - since > STALE_S:
+            except aiohttp.ClientError as error:
+                if connection.is_new or time.monotonic() - since > STALE_S:
                     told = _told(error)
                     raise Refusal(502, f"the upstream could not be asked: {told}") from None
         raise Refusal(502, "the upstream closed several kept connections one after another")
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._opened is None:
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_create_start.append(_is_new)
+            self._opened = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context()),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=self._timeout,
+                skip_auto_headers=_NOT_ADDED,
+                trace_configs=[trace],
+                max_line_size=LONGEST_HEADER,
+                max_field_size=LONGEST_HEADER,
+            )
+        return self._opened
+
+
+@dataclass(slots=True)
+class _Connection:
+    """Which connection a request goes over."""
+
+    is_new: bool = False
+
+
+async def _is_new(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+    context.trace_request_ctx.is_new = True
+
+
+class _Bytes(aiohttp.Payload):
+    """A body of any length, written in parts: the loop is never kept by one of them."""
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(value)
+        self._size = len(value)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return str(self._value, encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        view = memoryview(self._value)
+        for start in range(0, len(view), PART):
+            await writer.write(view[start : start + PART])
+
+
+def _text(value: bytes) -> str:
+    """A header's value so that it is written as the same bytes, where they are UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def proxy_for(url: str) -> str | None:
@@ -137,16 +230,6 @@ def headers_out(
     elif key:
         kept.append((b"authorization", b"Bearer " + key.encode()))
     return kept
-
-
-def headers_back(response: httpx.Response) -> RawHeaders:
-    """The provider's headers for the client, without those that its packing needed."""
-    packed = "content-encoding" in response.headers
-    return [
-        (name, value)
-        for name, value in end_to_end((n.lower(), v) for n, v in response.headers.raw)
-        if not (packed and name in (b"content-encoding", b"content-length"))
-    ]
 
 
 def end_to_end(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:

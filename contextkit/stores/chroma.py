@@ -55,7 +55,7 @@ class ChromaVectors(BaseModel):
 
     path: Path = Field(default=Path("contextkit-vectors"), description="Folder of the index")
     host: str | None = Field(default=None, description="A Chroma server, instead of a folder")
-    port: int = Field(default=8000, ge=1, le=65535)
+    port: int = Field(default=8000, ge=1, le=65535, description="Where the server listens")
     ssl: bool = Field(default=False, description="Speak to the server over TLS")
     headers: dict[str, SecretStr] = Field(
         default_factory=dict, description="Sent with every request to a server, such as a token"

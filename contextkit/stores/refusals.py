@@ -11,10 +11,7 @@ from contextkit.store import SeqTaken, ThreadRecord
 
 
 def check_names(**names: str) -> None:
-    """Raises `StoreError` for what is no text, and for NUL and lone surrogates, which no database takes.
-
-    A thread must be called something.
-    """
+    """Raises `StoreError` for what is no text, and for NUL and lone surrogates, which no database takes."""
     for what, name in names.items():
         given = cast("object", name)
         if not isinstance(given, str):
@@ -22,8 +19,6 @@ def check_names(**names: str) -> None:
             raise StoreError(
                 f"the {what} name {given!r} is not text but of type {kind}; str({what}) would do"
             )
-        if what == "thread" and not name:
-            raise StoreError("the thread name is empty; give it some text, such as 'support/42'")
         has_surrogate = not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name)
         if "\0" in name or has_surrogate:
             raise StoreError(

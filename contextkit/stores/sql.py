@@ -77,7 +77,7 @@ class SqlHistory(SqlSummaries):
         self._database = self._make_database(reads_only=False)
 
     def for_reading(self) -> SqlHistory:
-        """The same history for those who only look: nothing is made or changed, a write-protected copy will do.
+        """The same history for those who only look: nothing is made or changed, a backup copy will do.
 
         Raises `StoreError` at the first use where there is no database; writes raise `StoreReadOnly`.
         """

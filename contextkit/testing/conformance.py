@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable
-from copy import deepcopy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any, cast
 
 from contextkit.testing.conversations import Form, Transcript, Wire, transcripts
 from contextkit.testing.counting import Count
-from contextkit.testing.laws import LAWS, Finding, is_tight, judge
+from contextkit.testing.laws import LAWS, Finding, Judge
 from contextkit.testing.subjects import Subject, Trim, subject_of
+from contextkit.testing.wire import copied
 
 EXAMPLES = 3
 """Findings of a law that are kept word for word."""
@@ -127,13 +126,41 @@ def conform(
     last call of each conversation is judged, `every_call` of them where asked; without `again` none is made
     a second time, so that determinism is not judged. Raises `ConfigError` for a name that leads nowhere.
     """
-    found = subject_of(subject, form)
-    report = Report(found.name, found.version, budget_tokens, seed, form)
+    return conform_each(
+        [subject],
+        n_cases=n_cases,
+        budget_tokens=budget_tokens,
+        seed=seed,
+        first=first,
+        form=form,
+        every_call=every_call,
+        again=again,
+        advance=advance,
+    )[0]
+
+
+def conform_each(
+    subjects: Sequence[Subject | Trim | str],
+    *,
+    n_cases: int = 400,
+    budget_tokens: int = 300,
+    seed: int = 0,
+    first: int = 0,
+    form: Form = "openai",
+    every_call: bool = False,
+    again: bool = True,
+    advance: Callable[[int], object] = lambda n: None,
+) -> list[Report]:
+    """`conform` for several subjects on the same conversations; equal answers are judged once."""
+    found = [subject_of(subject, form) for subject in subjects]
+    reports = [Report(s.name, s.version, budget_tokens, seed, form) for s in found]
     count = Count()
     for case in transcripts(n_cases, seed=seed, first=first, form=form):
-        _Case(found, case, report, count, every_call).run(again)
+        bench = _Bench(case, budget_tokens, count)
+        for subject, report in zip(found, reports, strict=True):
+            _Case(subject, bench, report, every_call).run(again)
         advance(1)
-    return report
+    return reports
 
 
 def wilson(n: int, total: int) -> tuple[float, float, float]:
@@ -146,14 +173,27 @@ def wilson(n: int, total: int) -> tuple[float, float, float]:
     return share, max(0.0, middle - half), min(1.0, middle + half)
 
 
+class _Bench:
+    """One conversation with a judge for each of its calls, whoever answers them."""
+
+    def __init__(self, case: Transcript, budget_tokens: int, count: Count) -> None:
+        self.case, self.budget_tokens, self.count = case, budget_tokens, count
+        self._judges: dict[int, Judge] = {}
+
+    def judge(self, stop: int) -> Judge:
+        """The judge of the call behind `stop` messages."""
+        if stop not in self._judges:
+            given = self.case.messages[:stop]
+            self._judges[stop] = Judge(given, self.budget_tokens, self.count, self.case.form)
+        return self._judges[stop]
+
+
 class _Case:
     """One conversation under one subject."""
 
-    def __init__(
-        self, subject: Subject, case: Transcript, report: Report, count: Count, every_call: bool
-    ) -> None:
-        self.subject, self.case, self.report, self.count = subject, case, report, count
-        self.every_call = every_call
+    def __init__(self, subject: Subject, bench: _Bench, report: Report, every_call: bool) -> None:
+        self.subject, self.case, self.report = subject, bench.case, report
+        self.bench, self.count, self.every_call = bench, bench.count, every_call
         self.findings: dict[str, str] = {}
 
     def run(self, again: bool) -> None:
@@ -175,26 +215,26 @@ class _Case:
 
     def _answer(self, trim: Trim, stop: int) -> Any:
         """What the subject makes of the history so far, or what it raised."""
-        given = deepcopy(list(self.case.messages[:stop]))
+        said = list(self.case.messages[:stop])
+        given: list[Wire] = copied(said)
         try:
-            answer: Any = deepcopy(trim(given, self.report.budget_tokens, self.count))
+            answer: Any = copied(trim(given, self.report.budget_tokens, self.count))
         except Exception as error:  # noqa: BLE001  what a subject raises is what is being judged
             answer = error
-        if given != list(self.case.messages[:stop]):
+        if given != said:
             self._find(Finding("unmutated", f"call at {stop}: its messages were changed"))
         return answer
 
     def _judge(self, stop: int, answer: Any) -> None:
-        report, given = self.report, self.case.messages[:stop]
+        report, judge = self.report, self.bench.judge(stop)
         report.n_calls += 1
-        tight = is_tight(given, report.budget_tokens, self.count, report.form)
-        report.n_tight += tight
+        report.n_tight += judge.is_tight
         if isinstance(answer, Exception):
-            if not tight:
+            if not judge.is_tight:
                 said = " ".join(str(answer).split())[:160]
                 self._find(Finding("answers", f"raised {type(answer).__name__}: {said}"))
             return
-        for finding in judge(given, answer, report.budget_tokens, self.count, report.form):
+        for finding in judge.findings(answer):
             self._find(finding)
 
     def _again(self, answer: Any) -> None:
@@ -209,7 +249,7 @@ class _Case:
 
     def _compare(self, before: list[Wire], after: list[Wire]) -> None:
         shared = 0
-        while shared < min(len(before), len(after)) and _same(before[shared], after[shared]):
+        while shared < min(len(before), len(after)) and before[shared] == after[shared]:
             shared += 1
         self.report.n_followed += 1
         self.report.n_moved += shared < len(before)
@@ -230,7 +270,3 @@ class _Case:
             examples = report.examples.setdefault(law, [])
             if len(examples) < EXAMPLES:
                 examples.append(f"{self.case.name}: {text}")
-
-
-def _same(left: Wire, right: Wire) -> bool:
-    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contextkit.dialects import parse_message
+from contextkit.testing.wire import known_by
 from contextkit.tokens import Measure, add
 from contextkit.tokens.choose import counter_for
 
@@ -23,7 +23,7 @@ class Count:
     def __init__(self) -> None:
         self._counter = counter_for("", "", "o200k_base")
         self._frame = self._counter.measure_frame(())
-        self._measures: dict[str, Measure] = {}
+        self._measures: dict[bytes, Measure] = {}
 
     def __call__(self, messages: Sequence[Mapping[str, Any]]) -> int:
         """The upper end where pictures or long texts leave a margin; nothing for no messages."""
@@ -33,7 +33,7 @@ class Count:
         return self._counter.upper(total)
 
     def _measure(self, message: Mapping[str, Any]) -> Measure:
-        key = json.dumps(message, sort_keys=True)
+        key = known_by(message)
         found = self._measures.get(key)
         if found is None:
             if len(self._measures) > KEPT:

@@ -6,11 +6,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 from contextkit.errors import InvalidMessage
 from contextkit.testing.conversations import Form, Wire
 from contextkit.testing.counting import Count
+from contextkit.testing.wire import known_by
 from contextkit.validity import wire_problems
 
 LAWS: dict[str, str] = {
@@ -42,19 +44,49 @@ def judge(
     `given` is the whole history, valid as it stands. Where even the system prompt, the newest request and
     the newest batch are over the budget, only validity is judged.
     """
-    tight = is_tight(given, budget_tokens, count, form)
-    listed = cast("list[object]", returned) if isinstance(returned, list) else [None]
-    if not all(isinstance(message, dict) for message in listed):
-        kind = type(cast("object", returned)).__name__
-        return [Finding("answers", f"gave {kind}, not a list of messages")]
-    messages = cast("list[Wire]", listed)
-    found = [Finding("valid", p) for p in wire_problems({"messages": messages}, form)[:1]]
-    if tight:
-        return found
-    found += _request(given, messages, form)
-    found += _system(given, messages)
-    found += _order(given, messages, form)
-    return found + _budget(messages, budget_tokens, count)
+    return Judge(given, budget_tokens, count, form).findings(returned)
+
+
+class Judge:
+    """The laws over one history: what does not depend on an answer is worked out once for all of them."""
+
+    def __init__(
+        self, given: Sequence[Wire], budget_tokens: int, count: Count, form: Form = "openai"
+    ) -> None:
+        self.given, self.budget_tokens, self.count = given, budget_tokens, count
+        self.form: Form = form
+        self.is_tight = is_tight(given, budget_tokens, count, form)
+        """Whether what must stay is over the budget by itself."""
+        self._found: dict[bytes, list[Finding]] = {}
+
+    def findings(self, returned: object) -> list[Finding]:
+        """What `judge` finds; equal answers are judged once."""
+        key = known_by(returned)
+        if key not in self._found:
+            self._found[key] = self._judged(returned)
+        return self._found[key]
+
+    def _judged(self, returned: object) -> list[Finding]:
+        listed = cast("list[object]", returned) if isinstance(returned, list) else [None]
+        if not all(isinstance(message, dict) for message in listed):
+            kind = type(cast("object", returned)).__name__
+            return [Finding("answers", f"gave {kind}, not a list of messages")]
+        messages = cast("list[Wire]", listed)
+        found = [Finding("valid", p) for p in wire_problems({"messages": messages}, self.form)[:1]]
+        if self.is_tight:
+            return found
+        found += _request(self.given, messages, self.form)
+        found += _system(self.given, messages)
+        found += _order(self._places, messages, self.form)
+        return found + _budget(messages, self.budget_tokens, self.count)
+
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """Where each unit of the history stands in it."""
+        places: dict[str, list[int]] = {}
+        for place, unit in enumerate(units(self.given, self.form)):
+            places.setdefault(unit, []).append(place)
+        return places
 
 
 def is_tight(given: Sequence[Wire], budget_tokens: int, count: Count, form: Form) -> bool:
@@ -140,10 +172,7 @@ def _system(given: Sequence[Wire], messages: Sequence[Wire]) -> list[Finding]:
     return [Finding("system", f"{gone[0][:60]!r} is not there")] if gone else []
 
 
-def _order(given: Sequence[Wire], messages: Sequence[Wire], form: Form) -> list[Finding]:
-    places: dict[str, list[int]] = {}
-    for place, unit in enumerate(units(given, form)):
-        places.setdefault(unit, []).append(place)
+def _order(places: Mapping[str, list[int]], messages: Sequence[Wire], form: Form) -> list[Finding]:
     shown = [unit for unit in units(messages, form) if unit in places]
     for unit, times in Counter(shown).items():
         if times > len(places[unit]):

@@ -44,5 +44,15 @@ def counter_for(provider: str, model: str, tokenizer: str | None = None) -> Toke
     return EstimatingCounter("openai-unknown" if provider == "openai" else "generic")
 
 
+def estimate_note(counter: TokenCounter, model: str) -> str | None:
+    """What to say where `counter` estimates because no tokenizer and no rates of `model` are known."""
+    if not model or not counter.name.startswith(("estimate/openai-unknown/", "estimate/generic/")):
+        return None
+    return (
+        f"the tokenizer of {model!r} is not known: tokens are estimated and learned from its usage; "
+        f"where it has one of {', '.join(ENCODINGS)}, set backend.tokenizer"
+    )
+
+
 def _tiles(model: str) -> OpenAITiles | None:
     return next((tiles for prefix, tiles in _TILES if model.startswith(prefix)), None)

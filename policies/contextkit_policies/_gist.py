@@ -29,6 +29,11 @@ _VERDICT = re.compile(
     r"|success|\bok\b|\bdone\b|created|deleted|edited|updated",
     re.IGNORECASE,
 )
+_VERDICT_WORDS = (
+    "error fail pass exception traceback warning found such denied refused invalid success ok done "
+    "created deleted edited updated"
+).split()
+"""One of them stands in every verdict: looking for words is far faster than for the pattern."""
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -85,14 +90,24 @@ def names_shown(draft: Draft, but: Collection[int] = ()) -> set[str]:
 
 def verdicts(text: str, most: int = VERDICTS) -> list[str]:
     """The last lines that say how something went, at most `most` of them, short ones only."""
+    return list(_verdicts(text, most))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _verdicts(text: str, most: int) -> tuple[str, ...]:
+    lowered = text.lower()
+    present = [word for word in _VERDICT_WORDS if word in lowered]
     found: list[str] = []
-    for line in reversed(text.split("\n")):
+    for line in reversed(text.split("\n") if present else ()):
         line = line.strip()
-        if 0 < len(line) <= VERDICT_CHARS and line not in found and _VERDICT.search(line):
+        if not 0 < len(line) <= VERDICT_CHARS or line in found:
+            continue
+        lowered = line.lower()
+        if any(word in lowered for word in present) and _VERDICT.search(line):
             found.append(line)
             if len(found) == most:
                 break
-    return found[::-1]
+    return tuple(found[::-1])
 
 
 def fill(words: Iterable[str], room: int) -> str:

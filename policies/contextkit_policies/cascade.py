@@ -2,14 +2,15 @@
 
 Summaries are built beside the conversation, over whole groups of the log, each checked against what it
 was made from; a call that fits waits for none of them and pays for none. A step puts those that exist in
-place of what they stand for, the oldest first, until the low water is reached; what is pinned, the task
-and the request stay word for word. Levels after Maharana's and Sarthi's trees (RAPTOR, arXiv 2401.18059),
-kept along the log so that a handle always leads to the original messages.
+place of what they stand for, the oldest first, until the low water is reached; what is pinned, the sinks
+(the first messages, as in `sliding_window`), the task and the request stay word for word. Levels after
+Maharana's and Sarthi's trees (RAPTOR, arXiv 2401.18059), kept along the log so that a handle always leads
+to the original messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -52,7 +53,7 @@ class _Step:
     """A step: the summaries in force, what stays, where it ends, what all summaries may take."""
 
     tiles: tuple[Summary, ...]
-    spare: Span
+    spare: tuple[Span, ...]
     target: float
     most: float
     why: str
@@ -63,6 +64,7 @@ class Cascade(Policy):
 
     kind: ClassVar[str] = "cascade"
     stage: ClassVar[Stage] = Stage.SHRINK
+    sections: ClassVar[tuple[str, ...]] = (SECTION,)
 
     fan_out: int = Field(
         default=4, ge=2, le=64, description="Times as many tokens as it takes that a summary tells"
@@ -82,6 +84,9 @@ class Cascade(Policy):
     )
     high_water: float = Field(
         default=0.9, gt=0, le=1, description="Share of the input limit at which a step is due"
+    )
+    sinks: int = Field(
+        default=2, ge=0, description="Messages after the system that stay as they are"
     )
     keep_task: bool = Field(default=True, description="Keep the first user request while it fits")
     timeout_s: float = Field(
@@ -160,7 +165,7 @@ class Cascade(Policy):
     def _stepped(self, draft: Draft, turn: Turn, tiles: tuple[Summary, ...], why: str) -> Draft:
         target = self.low_water * draft.limit_tokens
         most = turn.share_tokens(SECTION) if SECTION in turn.shares else MOST_SHARE * target
-        spare = self._task(draft, turn)
+        spare = self._spare(draft, turn)
         step = _Step(tiles, spare, target, min(most, target), why)
         done = self._told(self._restored(draft, step), step)
         if done.upper_tokens <= target:
@@ -227,18 +232,25 @@ class Cascade(Policy):
             draft = draft.drop(low, high, policy=self.kind, why=f"told by {summary.handle} above")
         return draft
 
-    def _task(self, draft: Draft, turn: Turn) -> Span:
-        """The group of the first request, which stays; an empty range where it may go."""
-        if not self.keep_task or turn.task < 0:
-            return 0, 0
-        start = stop = draft.log.entry(turn.task).group
-        while stop < draft.log.stop and draft.log.entry(stop).group == start:
-            stop += 1
-        fits = draft.upper(draft.log.span(start, stop)) <= draft.limit_tokens // 4
-        return (start, stop) if fits else (0, 0)
+    def _spare(self, draft: Draft, turn: Turn) -> tuple[Span, ...]:
+        """What stays word for word while it fits: the sinks, and the group of the first request."""
+        first = leading_system(draft.log)
+        spans = [(first, _group_end(draft, first + self.sinks))] if self.sinks else []
+        if self.keep_task and turn.task >= 0:
+            start = draft.log.entry(turn.task).group
+            spans.append((start, _group_end(draft, start + 1)))
+        quarter = draft.limit_tokens // 4
+        return tuple(span for span in spans if draft.upper(draft.log.span(*span)) <= quarter)
 
 
-def _find(draft: Draft, summary: Summary, spare: Span) -> _Told | None:
+def _group_end(draft: Draft, seq: int) -> int:
+    """The first group boundary at or after `seq`."""
+    while seq < draft.log.stop and draft.log.entry(seq).group != seq:
+        seq += 1
+    return min(seq, draft.log.stop)
+
+
+def _find(draft: Draft, summary: Summary, spare: Sequence[Span]) -> _Told | None:
     """Where a summary would stand; None where it stands already, says nothing or meets another edit."""
     inside = [
         piece
@@ -264,12 +276,12 @@ def _find(draft: Draft, summary: Summary, spare: Span) -> _Told | None:
     return _Told(summary, message, ranges, before, draft.upper(draft.counter.measure(message)))
 
 
-def _free(draft: Draft, summary: Summary, spare: Span) -> Iterator[Span]:
+def _free(draft: Draft, summary: Summary, spare: Sequence[Span]) -> Iterator[Span]:
     """The parts of a summary's range that may be told by it, in order."""
     fixed = [(guard.start, guard.stop) for guard in draft.protected]
     fixed += [(p.start, p.stop) for p in draft.pieces if p.pinned and not p.is_inserted]
     at = summary.start
-    for start, stop in sorted([*fixed, spare]):
+    for start, stop in sorted([*fixed, *spare]):
         if stop <= at or start >= summary.stop:
             continue
         if at < start:

@@ -36,6 +36,7 @@ class Retrieve(Policy):
 
     kind: ClassVar[str] = "retrieve"
     stage: ClassVar[Stage] = Stage.GATHER
+    sections: ClassVar[tuple[str, ...]] = (SECTION,)
 
     top_k: int = Field(default=80, ge=1, description="Passages at the most")
     max_tokens: int | None = Field(

@@ -58,13 +58,15 @@ class ToolResults(Policy):
     # -- on arrival ------------------------------------------------------------------------------
 
     def _shorten_new(self, draft: Draft, turn: Turn, entries: list[Entry]) -> Draft:
+        if not entries or entries[-1].seq < turn.new_from:
+            return draft
         first: dict[tuple[str | tuple[Part, ...], ...], int] = {}
         for entry in entries:
             said = tuple(r.content for r in entry.message.tool_results)
-            size = max(len(r.text) for r in entry.message.tool_results)
             if entry.seq < turn.new_from:
                 first.setdefault(said, entry.seq)
                 continue
+            size = max(len(r.text) for r in entry.message.tool_results)
             if self.deduplicate and said in first and size > elide.SMALL:
                 draft = self._point_back(draft, entry, first[said])
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,18 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return CliRunner().invoke(app, list(arguments), input=stdin)
 
     return call
+
+
+@pytest.fixture
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What commands print is laid out as for a terminal; `plain` takes its styles away."""
+    for name, value in {"TTY_COMPATIBLE": "1", "TERM": "xterm-256color", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+
+def plain(text: str) -> str:
+    """The text without the escapes for bold and dim."""
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
 
 
 @pytest.fixture

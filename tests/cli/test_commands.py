@@ -16,6 +16,7 @@ from tests.cli.conftest import HOSTILE, Run
 
 def test_version_and_help(run: Run) -> None:
     assert run("version").stdout.strip() == contextkit.__version__
+    assert run("--version").stdout.strip() == contextkit.__version__
     text = run("--help").stdout
     for name in ("demo", "chat", "run", "inspect", "schema", "plugins", "verify"):
         assert name in text
@@ -37,6 +38,7 @@ def test_help_imports_little() -> None:
 
 def test_schema(run: Run, tmp_path: Path) -> None:
     assert json.loads(run("schema").stdout)["properties"]["policies"]["type"] == "array"
+    assert run("schema", "--json").stdout == run("schema").stdout
     assert run("schema", "--out", "schema.json").exit_code == 0
     assert json.loads((tmp_path / "schema.json").read_text())["properties"]["policies"]
     refused = run("schema", "--out", "missing/schema.json")
@@ -148,17 +150,17 @@ def test_what_does_not_fit_is_named(run: Run, tmp_path: Path, stored: Path) -> N
 
 
 def test_inspect(run: Run, stored: Path, conversation: Path) -> None:
-    assert run("run", str(conversation), "--replay-turns").exit_code == 0
+    assert run("run", str(conversation), "--replay-turns", "--keep").exit_code == 0
     assert "talk" in run("inspect", "--list").stdout
-    assert json.loads(run("inspect", "--list", "--json").stdout)["threads"] == [
-        {"thread": "talk", "entries": 7}
-    ]
     whole = json.loads(run("inspect", "talk", "--json").stdout)
     assert [turn["turn"] for turn in whole["turns"]] == [1, 2, 3]
     one = json.loads(run("inspect", "talk", "--turn", "2", "--json").stdout)
     assert sum(part["tokens"] for part in one["slices"]) == one["window"] == 400
     assert "3 calls" in run("inspect", "talk").stdout
     assert "prefix:" in run("inspect", "talk", "--turn", "3").stdout
+    assert run("inspect", "--turn", "2", "--json").stdout == json.dumps(one, indent=2) + "\n", (
+        "the only thread need not be named"
+    )
     assert "m1" in run("inspect", "talk", "--explain", "m1").stdout
     found = json.loads(run("inspect", "talk", "--expand", "m1", "--json").stdout)
     assert HOSTILE in found["messages"][0]["parts"][0]["text"]
@@ -171,19 +173,19 @@ def test_inspect(run: Run, stored: Path, conversation: Path) -> None:
 def test_inspect_refuses(
     run: Run, stored: Path, conversation: Path, arguments: tuple[str, ...]
 ) -> None:
-    run("run", str(conversation), "--replay-turns")
+    run("run", str(conversation), "--replay-turns", "--keep")
     done = run("inspect", *arguments)
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
     assert "nobody" not in run("inspect", "--list").stdout
 
 
 def test_a_thread_belongs_to_its_tenant(run: Run, stored: Path, conversation: Path) -> None:
-    run("run", str(conversation), "--replay-turns")
+    run("run", str(conversation), "--replay-turns", "--keep")
     assert run("inspect", "talk", "--tenant", "other").exit_code == 2
 
 
 def test_verify(run: Run, stored: Path, conversation: Path, tmp_path: Path) -> None:
-    run("run", str(conversation), "--replay-turns")
+    run("run", str(conversation), "--replay-turns", "--keep")
     done = run("verify", "--config", str(stored))
     assert (done.exit_code, done.stdout) == (0, "1 thread checked: nothing is wrong\n")
     _tamper(tmp_path / "history.db")

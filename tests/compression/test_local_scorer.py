@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+import contextkit
 from contextkit import plugins
 from contextkit.compression import words
 from contextkit.compression.llmlingua import LLMLingua
@@ -95,3 +98,29 @@ def test_found_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     assert by_kind("surprisal").kind == "surprisal"
     with pytest.raises(UnknownPlugin, match="magic"):
         by_kind("magic")
+
+
+def test_the_policy_asks_the_model_that_its_configuration_names() -> None:
+    essay = document(24, 3)
+    config = {
+        "backend": {"kind": "echo", "context_window": 100_000},
+        "budget": {"window": 1200, "reply_reserve": 100},
+        "history": "memory",
+        "policies": [
+            {"kind": "compress", "method": "llmlingua", "scorer": "local", "rate": 0.3}
+            | {"over_tokens": 128, "keep_recent": 0, "high_water": 0.2, "min_gain": 0.0}
+        ],
+    }
+    with contextkit.load(config) as cm:
+        thread = cm.thread("t")
+        thread.append("Please read what comes.")
+        thread.append(
+            [{"role": "user", "content": essay}, {"role": "assistant", "content": "Read."}]
+        )
+        call = thread.assemble("Where is the Ferryman?")
+        (made,) = [d for d in call.ledger.decisions if d.policy == "compress"]
+        requested, achieved = map(int, re.findall(r"(\d+) (?:tokens requested|achieved)", made.why))
+        assert "llmlingua as local" in made.why
+        assert 0.9 * requested <= achieved <= requested
+        assert count(call.messages[1].text) < 0.4 * count(essay)
+        assert thread.expand(made.handle).text == essay

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import random
 import re
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from contextkit.compression import ProtectedMass
 from contextkit.compression.kinds import blocks, detect
 from contextkit.compression.structure import Structure
+from contextkit.compression.structure.tables import _plain_rows, _read_rows
 from tests.compression.documents import KINDS
 
 STUB = Structure("stub")
@@ -119,6 +121,68 @@ def test_a_function_keeps_its_name_when_its_body_leaves() -> None:
     made = Structure().compress(text * 1 + "def gate():\n" + "    go()\n" * 40, 180, count)
     assert made.note == "code:python"
     assert "def gate():" in made.text
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("items:\n" + "".join(f"- id: {n}\n  name: user {n}\n" for n in range(300)), "yaml"),
+        ("class A:\n" + "".join(f"    def f{n}(self):\n        return {n}\n\n" for n in range(99)),
+         "code:python"),
+        ("class A {\n" + "".join(f"  f{n}() {{\n    go({n});\n  }}\n" for n in range(99)) + "}\n",
+         "code:braces"),
+    ],
+    ids=["yaml", "python", "braces"],
+)  # fmt: skip
+def test_a_document_of_one_entry_is_opened(text: str, kind: str) -> None:
+    made = Structure().compress(text, 200, count)
+    assert made.note == kind
+    assert made.achieved_tokens > 150
+
+
+def test_lines_within_brackets_begin_no_statement() -> None:
+    text = "def f():\n    return (\n0\n    )\n\n\nx = [\n1,\n2,\n]\n" * 100
+    made = Structure().compress(text, 300, count)
+    assert made.note == "code:python"
+    ast.parse(made.text)
+
+
+def test_tags_end_behind_their_quotes() -> None:
+    rows = "".join(
+        f"""<e a="x > {n}" b='it"s >' c="it's">{n}<v k='/>'/></e>\n""" for n in range(200)
+    )
+    made = Structure().compress(f"<r>\n{rows}</r>", 200, count)
+    assert made.note == "xml"
+    lines = [line for line in made.text.splitlines() if line.startswith("<e")]
+    assert len(lines) > 5
+    assert {*lines} <= {*rows.splitlines()}
+
+
+@given(st.text('ab",;\n', max_size=60), st.sampled_from(",;"))
+def test_rows_found_at_once_are_those_that_are_read(text: str, delimiter: str) -> None:
+    found = _plain_rows(text, delimiter)
+    if found is None:
+        return
+    edges, widths = _read_rows(text, delimiter)
+    if 0 in widths or not text:  # a blank line: told apart by its width either way
+        return
+    assert (found[0].tolist(), found[1]) == (edges.tolist(), widths)
+
+
+def test_of_a_long_text_only_samples_and_what_is_told_are_counted() -> None:
+    text = "".join(f"2024-05-06 10:00:{n % 60:02} INFO request {n} done\n" for n in range(40_000))
+    counted: list[int] = []
+
+    def counting(piece: str) -> int:
+        counted.append(len(piece))
+        return count(piece)
+
+    made = Structure().compress(text, 500, counting)
+    assert sum(counted) < len(text) / 20
+    assert made.source_tokens == pytest.approx(count(text), rel=0.05)
+    assert 450 <= made.achieved_tokens <= 500
+    blanks = " " * 2_000_000
+    assert Structure().compress(blanks, 500, lambda piece: len(piece) // 9999).text == blanks
 
 
 def test_hunks_count_what_is_left_of_them() -> None:

@@ -7,9 +7,20 @@ from typing import Any
 
 import pytest
 
-from contextkit.testing import LAWS, Count, Form, conform, judge, transcript, transcripts
-from contextkit.testing.conformance import wilson
+from contextkit.testing import (
+    LAWS,
+    Count,
+    Form,
+    Subject,
+    Trim,
+    conform,
+    judge,
+    transcript,
+    transcripts,
+)
+from contextkit.testing.conformance import conform_each, wilson
 from contextkit.testing.managed import managed
+from contextkit.testing.wire import copied, known_by
 from contextkit.validity import wire_problems
 
 from . import trimmers
@@ -129,6 +140,33 @@ def test_intervals_of_shares() -> None:
     share, low, high = wilson(204, 400)
     assert (round(share, 3), round(low, 3), round(high, 3)) == (0.51, 0.461, 0.559)
     assert wilson(0, 400)[2] == pytest.approx(0.0095, abs=1e-4)
+
+
+def test_subjects_judged_together_are_judged_as_each_alone() -> None:
+    subjects: list[Subject | Trim | str] = [
+        trimmers.tail,
+        trimmers.doubled,
+        managed(AGENT),
+        managed({"policies": []}),
+    ]
+    together = conform_each(subjects, n_cases=12, every_call=True)
+    alone = [conform(subject, n_cases=12, every_call=True) for subject in subjects]
+    assert [r.to_dict() for r in together] == [r.to_dict() for r in alone]
+    assert {law for report in together for law in report.broken} >= {"valid", "order", "answers"}
+
+
+def test_what_is_known_again_is_equal() -> None:
+    """Equal values share their bytes, other values do not; copies share nothing."""
+    value: Any = {"role": "user", "content": [{"type": "text", "text": "Grüße" * 2}], "n": 1.5}
+    copy = copied(value)
+    assert copy == value
+    assert copy["content"][0] is not value["content"][0]
+    assert known_by(copy) == known_by(value)
+    for other in ({**value, "n": 1}, {**value, "n": True}, {"role": "user"}, [value]):
+        assert known_by(other) != known_by(value)
+    odd = {"role": "user", "content": object()}
+    assert copied(odd)["content"] is not odd["content"]
+    assert known_by(odd) == known_by(odd)
 
 
 def test_every_law_is_in_a_report() -> None:

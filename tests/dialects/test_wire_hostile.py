@@ -59,9 +59,9 @@ BAD: list[tuple[Any, str]] = [
     ({"type": "function_call", "name": "f", "arguments": "{}"}, "messages.0.call_id: must be text"),
     ({"type": "function_call_output", "call_id": "a", "output": 3}, "messages.0.output: must be"),
     ({"choices": []}, "choices[0].message would work"),
-    (3, "messages.0.message: int is none; a message is a dictionary"),
-    (None, "messages.0.message: NoneType is none"),
-    ("a text", "messages.0.message: str is none"),
+    (3, "messages.0.message: an int is not a message; give a dictionary"),
+    (None, "messages.0.message: None is not a message"),
+    ("a text", "messages.0.message: a str is not a message"),
 ]
 
 

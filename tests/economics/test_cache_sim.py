@@ -170,3 +170,33 @@ def test_laws(rule: CacheRule, calls: list[tuple[list[int], list[int], float]]) 
         assert read <= sum(block.tokens for block in call[:shared])
         assert rule.mode != "none" or read == written == 0
         sent |= {tuple(keys[:n]) for n in range(len(keys) + 1)}
+
+
+@given(
+    st.sampled_from(RULES),
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 2), max_size=6), st.integers(0, 400)),
+        min_size=2,
+        max_size=8,
+    ),
+)
+def test_what_comes_between_two_calls_changes_nothing(
+    rule: CacheRule, calls: list[tuple[list[int], int]]
+) -> None:
+    """A call goes on from where the one before it parts from it, whichever call that was."""
+    alone, mixed = CacheSimulator(rule), CacheSimulator(rule)
+    now = 0
+    for names, gap in calls:
+        now += gap
+        call = [Block(("shared", 0), 5000), *(Block(("said", name), 700) for name in names)]
+        point = [Point(len(call))] if rule.mode == "explicit" else []
+        mixed.serve([Block("another", 10)], (), now)
+        assert mixed.serve(list(call), point, now) == alone.serve(call, point, now)
+
+
+def test_a_caller_may_change_his_list_afterwards() -> None:
+    cache = simulator("anthropic", "claude-sonnet-4-5")
+    call = blocks(2000, 100)
+    cache.serve(call, [Point(2)], 0)
+    call[0] = Block("changed", 2000)
+    assert figures(cache.serve(call, [Point(2)], 1)) == (0, 2100, 0)

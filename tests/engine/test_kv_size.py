@@ -74,8 +74,10 @@ def test_pages_are_those_a_sequence_holds(
     n_tokens: int, streaming: tuple[int, int | None], packs: bool
 ) -> None:
     sinks, window = streaming
-    pages = PagePool(64, page_tokens=P, n_packed=64 * packs)
-    storage = TokenPages(64, 64 * packs)
+    n_short = packs if sinks % P else 0
+    pages = PagePool(64, page_tokens=P, n_packed=64 * packs, n_short=n_short)
+    storage = TokenPages(64, 64 * packs, n_short)
+    storage.sinks = sinks
     sequence = Sequence(pages, storage, sinks=sinks, window=window)
     for token in range(n_tokens):
         storage.write(sequence, [token])
@@ -83,6 +85,8 @@ def test_pages_are_those_a_sequence_holds(
     found = kv_size(SHAPE, n_tokens, option, sinks=sinks, window=window, page_tokens=P)
     held = pages.counts().used * SHAPE.page_bytes(P, "bf16")
     held += pages.counts(packed=True).used * SHAPE.page_bytes(P, "int4-int8")
+    if pages.short is not None:
+        held += pages.short.counts().used * SHAPE.page_bytes(sinks % P, "bf16")
     assert found.n_bytes == held
     assert found.n_tokens == sequence.n_cached
 

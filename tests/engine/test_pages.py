@@ -53,8 +53,10 @@ class PoolMachine(RuleBasedStateMachine):
     )
     def engine(self, window: int | None, sinks: int, n_packed: int) -> None:
         self.window, self.sinks = window, 0 if window is None else sinks
-        self.pages = PagePool(N_PAGES, page_tokens=P, n_packed=n_packed)
-        self.storage = TokenPages(N_PAGES, n_packed)
+        n_short = 4 if n_packed else 0  # fewer than sequences
+        self.pages = PagePool(N_PAGES, page_tokens=P, n_packed=n_packed, n_short=n_short)
+        self.storage = TokenPages(N_PAGES, n_packed, n_short)
+        self.storage.sinks = self.sinks
         self.index = PrefixIndex(self.pages, {}, sinks=self.sinks, window=window)
         self.live: list[Track] = []
 
@@ -137,6 +139,10 @@ class PoolMachine(RuleBasedStateMachine):
             assert counts.used == n_held
             n_cached += counts.cached
         assert n_cached <= self.index.stats().n_entries
+        if self.pages.short is not None:
+            holders = Counter(t.sequence.short_head for t in self.live)
+            for place in range(4):
+                assert self.pages.short.references(place) == holders[place]
 
     @invariant()
     def every_sequence_reads_what_it_wrote(self) -> None:
@@ -147,7 +153,7 @@ class PoolMachine(RuleBasedStateMachine):
             found = self.storage.read(sequence)
             assert [found[j] for j in visible] == [track.history[j] for j in visible]
             needed = {j // P for j in visible} | {len(track.history) // P}
-            assert len(found) // P <= len(needed)
+            assert len(found) <= P * len(needed)
 
     @invariant()
     def a_page_is_packed_once_and_no_head_is(self) -> None:

@@ -19,7 +19,7 @@ from contextkit_backends.local.engine.rope import Pairing, Rope
 from contextkit_backends.local.engine.sequence import Sequence
 from contextkit_backends.local.engine.storage import Filled
 from contextkit_backends.local.kernels.base import PackedPages
-from contextkit_backends.local.kernels.plain import dequantise
+from contextkit_backends.local.kernels.plain import dequantise, read_grid
 
 HEADS, P, D = 2, 64, 64
 
@@ -50,16 +50,30 @@ def test_errors_stay_within_half_a_step() -> None:
     keys, values = numbers(5, HEADS, P, D), numbers(5, HEADS, P, D, seed=1) * 30
     packed = quantise(keys, values)
     k, v = dequantise(packed, torch.arange(5))
-    step = packed.key_scale.float().unsqueeze(-2)
-    assert ((k - keys).abs() <= 0.51 * step + 4e-3).all()
+    step = read_grid(packed.key_grid)[0].unsqueeze(-2)
+    span = (keys.amax(-2) - keys.amin(-2)).unsqueeze(-2)
+    assert ((k - keys).abs() <= 0.501 * step).all()
+    assert (step <= 1.126 * span / 15).all()
     assert ((v - values).abs() <= 0.51 * packed.value_scale.float()[..., None]).all()
 
 
-def test_constant_and_zero_pages_come_back() -> None:
-    keys = numbers(1, HEADS, 1, D).half().float().expand(-1, -1, P, -1)
-    k, v = dequantise(quantise(keys, torch.zeros(1, HEADS, P, D)), torch.arange(1))
-    assert torch.equal(k, keys)
+def test_a_large_offset_costs_what_a_byte_for_the_zero_costs() -> None:
+    offset = 100 * numbers(1, HEADS, 1, D, seed=2)
+    keys = offset + numbers(1, HEADS, P, D) * 0.1
+    packed = quantise(keys, torch.zeros(1, HEADS, P, D))
+    k, v = dequantise(packed, torch.arange(1))
+    step = read_grid(packed.key_grid)[0].unsqueeze(-2)
+    assert ((k - keys).abs() <= 0.501 * step).all()
+    span = (keys.amax(-2) - keys.amin(-2)).unsqueeze(-2)
+    assert (step <= 1.126 * torch.maximum(span / 15, keys.abs().amax(-2, keepdim=True) / 128)).all()
     assert torch.equal(v, torch.zeros_like(v))
+
+
+@pytest.mark.parametrize("number", [0.0, 3.0, -0.02, 60000.0])
+def test_a_page_of_one_number_comes_back(number: float) -> None:
+    keys = torch.full((1, HEADS, P, D), number)
+    k, _ = dequantise(quantise(keys, keys), torch.arange(1))
+    assert ((k - keys).abs() <= abs(number) / 200).all()
 
 
 @pytest.mark.parametrize("pairing", ["halves", "interleaved"])
@@ -82,7 +96,7 @@ def logit_error(bias: Any, *, removed: bool) -> float:
     known = key_bias(bias, rope, P, *page_angles(rope, torch.tensor([first]), D))
     packed = quantise(keys, keys, centre(known, torch.tensor([0])) if removed else None)
     restored = PackedPages(
-        packed.keys, packed.key_scale, packed.key_zero, packed.values, packed.value_scale,
+        packed.keys, packed.key_grid, packed.values, packed.value_scale,
         bias=known if removed else None,
     )  # fmt: skip
     k, _ = dequantise(restored, torch.tensor([0]))
@@ -100,7 +114,7 @@ def test_a_large_key_bias_costs_nothing_once_it_is_off(channel: int) -> None:
         assert logit_error(bias, removed=False) > 3 * plain
 
 
-@pytest.mark.parametrize(("dim", "ratio"), [(64, 2.5), (80, 2.5), (128, 2.5), (256, 2.5)])
+@pytest.mark.parametrize(("dim", "ratio"), [(64, 2.56), (80, 2.56), (128, 2.58), (256, 2.59)])
 def test_packed_pages_are_a_fraction_of_bf16(dim: int, ratio: float) -> None:
     shapes = [LayerShape(4, dim, dim)] * 2
     full = KVPool(shapes, PoolSize(16), dtype=torch.bfloat16).bytes()
@@ -125,7 +139,7 @@ def test_pack_leaves_other_pages_alone() -> None:
     targets = [4 + n for n in range(66)]
     pool.pack([Filled(n % 4, target, n * P) for n, target in enumerate(targets)])
     k, _ = dequantise(pool.packed[0], torch.arange(66))
-    assert (k - pool.keys[0][torch.arange(66) % 4]).abs().max() < 0.3
+    assert (k - pool.keys[0][torch.arange(66) % 4]).abs().max() < 0.5
     assert torch.equal(pool.packed[0].keys[66:], before[66:])
 
 
@@ -184,4 +198,4 @@ def test_a_page_is_quantised_when_it_fills_and_never_again(monkeypatch: pytest.M
         assert [page.first_position for page in seen] == [*range(16, 300 - 15, 16)]
         sequence: Sequence = stream._sequence
         row = sequence.row()
-        assert row.is_packed == (False, *(True,) * (len(row.table) - 2), False)
+        assert row.is_packed == (2, *(1,) * (len(row.table) - 2), 0)

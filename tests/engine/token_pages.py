@@ -12,7 +12,10 @@ P = 4
 class TokenPages:
     """Pages of token ids, full-precision ones first, then packed ones."""
 
-    def __init__(self, n_pages: int, n_packed: int = 0) -> None:
+    def __init__(self, n_pages: int, n_packed: int = 0, n_short: int = 0) -> None:
+        self.short: list[list[int | None]] = [[] for _ in range(n_short)]
+        self.sinks = 0
+        """How many tokens of a page a short place takes."""
         self.pages: list[list[int | None]] = [[None] * P for _ in range(n_pages + n_packed)]
         self.packed: list[Filled] = []
 
@@ -23,6 +26,9 @@ class TokenPages:
         self.packed += filled
         for page in filled:
             self.copy_page(page.source, page.target)
+
+    def shorten(self, source: int, target: int) -> None:
+        self.short[target] = self.pages[source][: self.sinks % P]
 
     def write(self, sequence: Sequence, token_ids: list[int]) -> None:
         """What the engine does with a chunk."""
@@ -36,8 +42,11 @@ class TokenPages:
         """Position to token, through the block table, as the kernels read it."""
         row, found = sequence.row(), dict[int, int | None]()
         assert row.tail_first >= row.n_head_pages
-        for n, (index, packed) in enumerate(zip(row.table, row.is_packed, strict=True)):
+        for n, (index, kind) in enumerate(zip(row.table, row.is_packed, strict=True)):
             block = n if n < row.n_head_pages else row.tail_first + n - row.n_head_pages
-            page = self.pages[index + sequence.pages.n_pages * packed]
+            in_full = kind < 2
+            page = (
+                self.pages[index + sequence.pages.n_pages * kind] if in_full else self.short[index]
+            )
             found |= {block * P + m: token for m, token in enumerate(page)}
         return found

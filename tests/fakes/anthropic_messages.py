@@ -12,8 +12,8 @@ from .answers import Answer, Refusal, words
 from .counting import FIVE_MINUTES, PrefixCache, count_json, count_text, prefix_keys
 
 FIELDS = words(
-    "messages model max_tokens cache_control container metadata output_config service_tier speed "
-    "stop_sequences stream system temperature thinking tool_choice tools top_k top_p"
+    "messages model max_tokens cache_control container diagnostics metadata output_config service_tier "
+    "speed stop_sequences stream system temperature thinking tool_choice tools top_k top_p"
 )
 BLOCK_FIELDS = {
     "text": {"type", "text", "cache_control", "citations"},

@@ -13,8 +13,8 @@ from .counting import PrefixCache, cached_prefix, count_json, count_text, prefix
 FIELDS = words(
     "background context_management conversation include input instructions max_output_tokens "
     "max_tool_calls metadata model parallel_tool_calls previous_response_id prompt prompt_cache_key "
-    "prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options "
-    "temperature text tool_choice tools top_logprobs top_p truncation user"
+    "prompt_cache_options prompt_cache_retention reasoning safety_identifier service_tier store stream "
+    "stream_options temperature text tool_choice tools top_logprobs top_p truncation user"
 )
 ITEM_FIELDS = {
     "message": {"type", "role", "content", "id", "status", "phase"},

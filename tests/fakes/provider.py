@@ -20,6 +20,7 @@ from starlette.routing import Route
 from . import anthropic_messages, openai_chat, openai_embeddings, openai_responses
 from .answers import Answer, Failure, Refusal, Responder, echo
 from .counting import PrefixCache, count_json
+from .diagnosing import Diagnoses
 
 
 @dataclass
@@ -75,6 +76,7 @@ class FakeProvider:
         self.cache_minimum = 1024
         self.chunk_delay_s = 0.0
         self.cache = PrefixCache()
+        self.diagnoses = Diagnoses()
         self.embedding_dimension = 1536
 
     def start(self) -> None:
@@ -184,8 +186,9 @@ class FakeProvider:
         seen.status, seen.usage = 200, used
         if not body.get("stream"):
             seen.finished = True
-            return JSONResponse(form.whole(body, answer, used))
-        events = form.events(body, answer, used)
+            whole = form.whole(body, answer, used)
+            return JSONResponse(self.diagnoses.complete(seen.path, seen.body, whole))
+        events = self.diagnoses.through(seen.path, seen.body, form.events(body, answer, used))
         return StreamingResponse(
             self._stream(seen, events, failure), media_type="text/event-stream"
         )

@@ -97,6 +97,10 @@ def test_the_overview_adds_up_however_it_was_read(lived: contextkit.ContextManag
     assert sums["read"] + sums["write"] + sums["fresh"] == sums["input"]
     assert sums["moved"] == sum(ledger.prefix.moved for ledger in ledgers)
     assert sums["cost_usd"] == pytest.approx(sum(ledger.cost_usd or 0 for ledger in ledgers))
+    lines = bill(ledgers, lived.rule)
+    for name in ("read", "write", "fresh", "output", "missed"):
+        assert sums[name] == sum(getattr(line, f"{name}_tokens") for line in lines), name
+    assert sums["missed"] > 0
     assert whole["buckets"]["first"] == list(range(1, TURNS + 1))
     assert max(whole["buckets"]["input"]) == max(ledger.input_tokens for ledger in ledgers)
 

@@ -15,8 +15,10 @@ import anyio
 import httpx
 import pytest
 from starlette.responses import PlainTextResponse
+from typer.testing import CliRunner
 
 import contextkit
+from contextkit.cli.commands import app as command_line
 from contextkit.errors import ConfigError
 from contextkit.inspector.web import create_app, running, serve
 from contextkit.inspector.web.guard import Guard, host_name, is_allowed, is_loopback
@@ -191,7 +193,9 @@ def test_a_port_that_is_taken_and_an_empty_token(lived: contextkit.ContextManage
         serve(lived, token=" ")
 
 
-def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
+def test_the_command_serves_until_it_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tmp_path / "agent.yaml"
     config.write_text(f"history: {{kind: sql, url: 'sqlite:///{tmp_path / 'h.db'}'}}\n")
     with contextkit.load(config) as manager:
@@ -213,10 +217,9 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     started.send_signal(signal.SIGINT)
     _, rest = started.communicate(timeout=20)
     assert "Traceback" not in rest
-    missing = subprocess.run(
-        [*command, "nope"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert missing.returncode == 2
+    monkeypatch.chdir(tmp_path)
+    missing = CliRunner().invoke(command_line, ["inspect", "--web", "--port", "0", "nope"])
+    assert missing.exit_code == 2
     assert "has no thread 'nope'" in missing.stderr
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ class RowSpec:
     floor: int = 0
     packed: frozenset[int] = frozenset()
     packs: bool = False  # every full page without a head key
+    short: bool = False  # of the head's last page nothing but the head is kept
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Case:
     page: int = 16
     window: int | None = None
     n_queries: int = 1
+    n_short: int = 0
     dtype: torch.dtype = torch.float32
     head_windowed: bool = False
     biased: bool = False
@@ -42,6 +44,7 @@ class Case:
     seed: int = 0
     k: list[Any] = field(default_factory=list)
     v: list[Any] = field(default_factory=list)
+    packed: PackedPages = field(init=False)
 
     def __post_init__(self) -> None:
         self.random = torch.Generator().manual_seed(self.seed)
@@ -51,6 +54,10 @@ class Case:
         # what no token was written to is poison
         self.keys = torch.full((n_pages, self.kv_heads, self.page, self.dim), torch.nan)
         self.values = torch.full((n_pages, self.kv_heads, self.page, self.v_dim), torch.nan)
+        self.short = [
+            torch.full((len(tables), self.kv_heads, self.n_short, dim), torch.nan)
+            for dim in (self.dim, self.v_dim)
+        ]
         self._allocate_packed(n_pages)
         width = max(len(blocks) for blocks in tables) + 1
         table = torch.zeros(len(tables), width, dtype=torch.int32)
@@ -64,7 +71,12 @@ class Case:
                 page = free.pop()
                 table[at, entry] = page
                 here = slice(block * self.page, (block + 1) * self.page)
-                if self._is_packed(row, block):
+                if row.short and block == self._count(row.head) - 1:
+                    table[at, entry], flags[at, entry] = at, 2
+                    n = row.head % self.page
+                    self.short[0][at, :, :n] = k[here][:n].transpose(0, 1)
+                    self.short[1][at, :, :n] = v[here][:n].transpose(0, 1)
+                elif self._is_packed(row, block):
                     flags[at, entry] = 1
                     k[here], v[here] = self._pack(page, block, k[here], v[here])
                 else:
@@ -81,6 +93,9 @@ class Case:
             self.keys.to(DEVICE, self.dtype),
             self.values.to(DEVICE, self.dtype),
         )
+        if self.n_short:
+            short_keys, short_values = (x.to(DEVICE, self.dtype) for x in self.short)
+            self.packed = replace(self.packed, short_keys=short_keys, short_values=short_values)
         self.meta = PagedMeta(
             table=table.to(DEVICE),
             n_head_pages=torch.tensor(n_head, dtype=torch.int32, device=DEVICE),
@@ -187,10 +202,9 @@ class Case:
         shape = (n_pages, self.kv_heads)
         self.packed = PackedPages(
             keys=torch.zeros(*shape, self.page, half, dtype=torch.uint8, device=DEVICE),
-            key_scale=torch.full((*shape, self.dim), torch.nan, dtype=torch.float16, device=DEVICE),
-            key_zero=torch.full((*shape, self.dim), torch.nan, dtype=torch.float16, device=DEVICE),
+            key_grid=torch.full((*shape, half, 4), 255, dtype=torch.uint8, device=DEVICE),
             values=torch.zeros(
-                *shape, self.v_dim, self.page, dtype=torch.int8, device=DEVICE
+                *shape, self.v_dim, self.page, dtype=torch.uint8, device=DEVICE
             ).transpose(2, 3),
             value_scale=torch.full(
                 (*shape, self.page), torch.nan, dtype=torch.float16, device=DEVICE
@@ -202,16 +216,20 @@ class Case:
         """Quantise a full page `[P, kv_heads, D]`; returns the numbers that the codes stand for."""
         pool = self.packed
         low, high = k.amin(0), k.amax(0)
-        scale, zero = ((high - low) / 15).half(), low.half()
-        codes = ((k - zero.float()) / scale.float()).round().clamp(0, 15).to(torch.uint8)
+        byte = (((high - low) / 15).half().view(torch.int16) >> 7) + 1
+        scale = (byte << 7).view(torch.float16).float()
+        zero = (low / scale).round().clamp(-128, 127)
+        codes = ((k / scale).round() - zero).clamp(0, 15).to(torch.uint8)
         half = self.dim // 2
         pool.keys[page] = (codes[..., :half] | codes[..., half:] << 4).transpose(0, 1).to(DEVICE)
-        pool.key_scale[page], pool.key_zero[page] = scale.to(DEVICE), zero.to(DEVICE)
+        for channels, at in ((slice(half), 0), (slice(half, None), 1)):
+            pool.key_grid[page, :, :, at] = byte[:, channels].to(DEVICE, torch.uint8)
+            pool.key_grid[page, :, :, 2 + at] = (zero[:, channels] + 128).to(DEVICE, torch.uint8)
         v_scale = (v.abs().amax(-1) / 127).half()
         v_codes = (v / v_scale.float()[..., None]).round().clamp(-127, 127)
-        pool.values[page] = v_codes.transpose(0, 1).to(DEVICE, torch.int8)
+        pool.values[page] = (v_codes + 128).transpose(0, 1).to(DEVICE, torch.uint8)
         pool.value_scale[page] = v_scale.T.to(DEVICE)
-        k = codes.float() * scale.float() + zero.float()
+        k = (codes + zero) * scale
         if pool.bias is not None:
             start = block * self.page * self.angles
             pool.bias.cos[page], pool.bias.sin[page] = (

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from contextkit_backends.local.kernels import Scoring, plain  # noqa: E402
-from tests.kernels.cases import Case, RowSpec  # noqa: E402
+from tests.kernels.cases import DEVICE, Case, RowSpec  # noqa: E402
 
 STREAM = [RowSpec(70, head=4), RowSpec(3, head=4), RowSpec(16, head=4), RowSpec(37, head=20)]
 # NumPy 1.25 deprecates what Triton 3.6 does in its interpreter
@@ -102,6 +102,11 @@ def test_layer_window_bounds_the_head_of_an_engine_without_sinks() -> None:
 PACKED: dict[str, Callable[[], Case]] = {
     "dense": lambda: Case([packed_row(16), packed_row(45)]),
     "sinks and window": lambda: Case([packed_row(70, 4), packed_row(120, 4)], window=40),
+    "short heads": lambda: Case(
+        [packed_row(70, 4, short=True), packed_row(120, 20, short=True), packed_row(9, 4)],
+        window=30,
+        n_short=4,
+    ),
     "packed head": lambda: Case([RowSpec(120, head=60, floor=80, packed=frozenset({1, 2, 5}))]),
     "wide": lambda: Case([packed_row(70, 4)], dim=64, v_dim=32, page=32, heads=8),
     "bias, halves": lambda: Case([packed_row(70, 4)], window=40, biased=True),
@@ -110,12 +115,29 @@ PACKED: dict[str, Callable[[], Case]] = {
 }
 
 
-def packed_row(length: int, head: int = 0) -> RowSpec:
+def packed_row(length: int, head: int = 0, *, short: bool = False) -> RowSpec:
     """Every full page that holds no head is packed, whatever the page size."""
-    return RowSpec(length, head=head, packs=True)
+    return RowSpec(length, head=head, packs=True, short=short)
 
 
 @pytest.mark.parametrize("name", PACKED)
 def test_packed_pages(name: str) -> None:
     case = PACKED[name]()
     check(case, uses_head=any(row.head for row in case.rows), is_packed=True)
+
+
+@pytest.mark.skipif(DEVICE != "cuda", reason="131,072 keys are too many for an interpreter")
+@pytest.mark.parametrize("alike", [False, True], ids=["drawn", "all keys weigh alike"])
+def test_packed_pages_of_a_long_context(alike: bool) -> None:
+    """Sums of many small numbers: what is added to codes and taken off again must not show."""
+    from contextkit_backends.local.kernels.packed_decode import decode_packed
+
+    rows = [packed_row(131_072 + 40), packed_row(100_001)]
+    case = Case(rows, heads=2, kv_heads=1, dim=128, v_dim=128, page=64, dtype=torch.bfloat16)
+    q = case.queries(2) * (0.0 if alike else 1.0)
+    scale = 128**-0.5
+    out = decode_packed(q, None, case.keys, case.values, case.packed, case.meta, Scoring(scale))
+    for at, row in enumerate(rows):
+        k, v = (x[at].double().squeeze(1) for x in (case.k, case.v))
+        expected = (q[at].double() @ k.T * scale).softmax(-1) @ v
+        assert (out[at].double() - expected).norm() < 6e-3 * expected.norm(), row

@@ -66,19 +66,26 @@ def test_layer_window_bounds_the_head_of_an_engine_without_sinks() -> None:
     check(case, uses_head=True, layer_window=18)
 
 
+def test_short_heads_are_restored() -> None:
+    case = Case([packed_row(120, 4, short=True)], window=60, n_queries=20, n_short=4)
+    check(case, uses_head=True, is_packed=True)
+
+
 @pytest.mark.parametrize("biased", [False, True])
 def test_packed_pages_are_restored(biased: bool) -> None:
     case = Case([packed_row(90, 4)], window=60, biased=biased, n_queries=20)
     check(case, uses_head=True, is_packed=True)
 
 
-def test_whole_prompt_of_a_fresh_sequence() -> None:
+def test_whole_prompts_of_fresh_sequences() -> None:
     from contextkit_backends.local.kernels import dense_prefill
 
-    case = Case([RowSpec(40)])
-    q = case.queries(40)
-    out = dense_prefill(q, case.k[0].to(q.dtype), case.v[0].to(q.dtype), scale=0.25)
-    compare(out, case.expected(q, None, 0, 0, scale=0.25), case.dtype)
+    case = Case([RowSpec(40), RowSpec(40)])
+    q = torch.stack([case.queries(40), case.queries(40)])
+    k, v = (torch.stack(x).to(q.dtype) for x in (case.k, case.v))
+    out = dense_prefill(q, k, v, scale=0.25)
+    for at in (0, 1):
+        compare(out[at], case.expected(q[at], None, at, 0, scale=0.25), case.dtype)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

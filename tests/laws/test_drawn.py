@@ -93,6 +93,10 @@ FOUND: dict[str, tuple[list[Step], bool, bool, str, int, str, str]] = {
     "an empty newest message is not all there is": (
         [("calls", 0, 3, 2), ("answer-all", 0, 120, 1), ("assistant-empty", 0, 3, 1),
          ("assistant", 0, 3, 1)], True, False, "keep-many", 200, "estimating", "input"),
+    "a note where a call still waits for its result": (
+        [("calls", 0, 3, 1), ("calls", 0, 3, 1), ("system", 0, 3, 1), ("developer", 0, 400, 1),
+         ("developer", 0, 400, 1), ("assistant", 0, 3, 1), ("user", 0, 3, 1)],
+        True, False, "window-large-note", 500, "estimating", "append"),
 }  # fmt: skip
 """What the drawn conversations have broken, made small."""
 

@@ -54,7 +54,7 @@ def test_where_rankings_disagree_parts_are_read_and_sources_come_along() -> None
         text = call.to_text()
         assert "<brief" in text
         assert "Stands on: m23" in text
-        assert "m23 assistant: In 1911 the mill got 14 lamps" in text
+        assert "\nassistant: In 1911 the mill got 14 lamps" in text
         items = [d for d in call.ledger.decisions if d.section == "retrieved"]
         assert sum(d.tokens_after for d in items) <= 0.4 * call.ledger.limit_tokens
         assert call.upper_tokens <= call.ledger.limit_tokens

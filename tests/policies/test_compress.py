@@ -109,7 +109,7 @@ def test_too_much_that_is_protected_is_refused_where_so_configured() -> None:
             call = thread.assemble("Gate 41?")
             result = next(m.text for m in call.messages if m.tool_results)
             assert "Gate 41 must not open before 41:30." in result
-            assert "(m2)" in result
+            assert "m2" in result.splitlines()[-1]
 
 
 @pytest.mark.parametrize("method", NAMES)

@@ -92,11 +92,40 @@ def test_passages_stand_in_their_order_under_their_days() -> None:
         "d2.0 (Page 3): a chunk",
         "[Wed 8 May 2024]",
         "m2 Ann: first",
-        "m3 Bob: second",
+        "Bob: second",
         "[Thu 9 May 2024]",
         "m7 Bob: later",
     ]
     assert [p.handle for p in order(passages)] == ["d2.0", "m2", "m3", "m7"]
+
+
+def test_only_the_very_next_message_stands_without_its_handle() -> None:
+    days = ("2024-05-08", "2024-05-08", "2024-05-08", "2024-05-08", "2024-05-09")
+    texts = ("one", "two\nlines", "after lines", "next", "another day")
+    passages = [
+        Passage(f"m{n}", text, "Ann", day, n, n + 1)
+        for n, (text, day) in enumerate(zip(texts, days, strict=True))
+    ]
+    lines = render([*passages, Passage("m9", "far", "Ann", days[-1], 9, 10)]).text.splitlines()
+    assert [line.partition(" ")[0] for line in lines if "Ann: " in line] == [
+        "m0",
+        "Ann:",
+        "m2",
+        "Ann:",
+        "m4",
+        "m9",
+    ]
+
+
+def test_neighbours_are_paid_without_the_handles_they_lose() -> None:
+    passages = [Passage(f"m{n}", "word", "Ann", "", n, n + 1) for n in range(3)]
+    hits = [Hit(p, 3.0 - n, n + 1, "") for n, p in enumerate(passages)]
+
+    def whole(chosen: Any) -> int:
+        return len(render([hit.passage for hit in chosen]).text)
+
+    room = whole(hits) + len("\n")  # each line is counted with its own end
+    assert quote(hits, room, line_tokens=len, whole_tokens=whole, fence_tokens=whole([])) == hits
 
 
 def test_no_passage_can_close_the_fence() -> None:

@@ -20,11 +20,16 @@ STACK = ["tool_results", {"kind": "sliding_window", "low_water": 0.5}, "cacheabl
 TIGHT: dict[str, Any] = {"budget": {"window": 2500, "reply_reserve": 100}, "policies": STACK}
 
 
-def test_the_calls_are_those_of_a_thread_that_lived_it() -> None:
+@pytest.mark.parametrize(
+    "before", [[], ["retrieve"], ["retrieve", {"kind": "cascade", "background": False}]]
+)
+def test_the_calls_are_those_of_a_thread_that_lived_it(before: list[Any]) -> None:
+    """With what is searched and summarised: nothing of what was said later is known."""
     run = recording({"id": "r", "messages": conversation(3, n_calls=14)})
-    config = {**TIGHT, "backend": {"kind": "echo", "provider": "anthropic", "model": "claude-sonnet-4-5",
+    tight = {**TIGHT, "policies": [*before, *STACK]}
+    config = {**tight, "backend": {"kind": "echo", "provider": "anthropic", "model": "claude-sonnet-4-5",
                                    "dialect": "anthropic", "tokenizer": "cl100k_base"}}  # fmt: skip
-    outcome = replay.run(run, TIGHT, PROVIDER)
+    outcome = replay.run(run, tight, PROVIDER)
     with contextkit.load(config) as manager:
         thread = manager.thread("lived")
         known = 0
@@ -39,6 +44,24 @@ def test_the_calls_are_those_of_a_thread_that_lived_it() -> None:
             assert replayed.ledger.prefix == ledger.prefix
             assert replayed.usage.input_tokens == ledger.input_tokens
     assert sum(call.moved for call in outcome.calls) > 1, "a window this tight has to move"
+
+
+def test_evidence_that_is_quoted_is_there() -> None:
+    """A turn that left the window counts where its words come back inside a quote."""
+    wires = conversation(7, n_calls=14)
+    wires[2]["content"] = "The badge of the visitor from Lisbon is number 4711."
+    asked = [{"question": "Which badge has the visitor from Lisbon?", "evidence": [2]}]
+    run = recording({"id": "asked", "messages": wires, "questions": asked})
+    window = {"kind": "sliding_window", "low_water": 0.4, "sinks": 0, "keep_task": False}
+    found = {
+        name: replay.run(run, {**TIGHT, "policies": policies}, PROVIDER).evidence
+        for name, policies in {
+            "window": [window],
+            "quoted": [{"kind": "retrieve", "max_tokens": 400}, window],
+        }.items()
+    }
+    assert (found["window"].asked, found["window"].whole) == (1, 0)
+    assert (found["quoted"].asked, found["quoted"].whole) == (1, 1)
 
 
 def test_an_append_only_run_costs_what_the_rule_says(provider: replay.Provider) -> None:

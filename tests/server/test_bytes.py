@@ -69,6 +69,18 @@ def test_bodies_pass_byte_for_byte(
     assert 'contextkit_turns_total{outcome="unchanged"} 3.0' in told
 
 
+def test_a_large_body_and_odd_headers_pass_byte_for_byte(
+    proxy: Running, provider: FakeProvider
+) -> None:
+    sent = {"model": "m", "input": "é" * 1_000_000, "previous_response_id": "r"}
+    body = json.dumps(sent, ensure_ascii=False).encode()
+    odd = {**JSON, "x-odd": "café; a,b"}
+    headers = [(name.encode(), value.encode()) for name, value in odd.items()]
+    http.post(f"{proxy.origin}{RESPONSES}", content=body, headers=headers)
+    assert provider.seen[-1].raw == body
+    assert provider.seen[-1].headers["x-odd"].encode("latin-1").decode() == "café; a,b"
+
+
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 def test_what_stays_is_the_clients_own_bytes(path: str, provider: FakeProvider) -> None:
     """In a tight window, whatever the messages' spelling, also where earlier ones change."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,12 @@ KEY = {"authorization": "Bearer sk-1"}
 
 @contextmanager
 def process(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`contextkit serve` with a database on disk, and where it listens."""
+    """`contextkit serve` with a database on disk, and where it listens.
+
+    Its model is one whose tokens are estimated: reading a tokenizer takes longer than all else here.
+    """
     config = {
-        "backend": {"kind": "openai", "model": "gpt-4o", "api_key": "k"},
+        "backend": {"kind": "openai", "model": "unknown", "api_key": "k"},
         "budget": {"window": 100_000, "reply_reserve": 512},
         "history": {"kind": "sql", "url": f"sqlite:///{folder}/threads.db"},
     }
@@ -89,14 +94,15 @@ def talk(origin: str, name: str, acknowledged: list[tuple[str, int]]) -> None:
             history.append({"role": "assistant", "content": said})
 
 
-def check_kill(provider: FakeProvider, folder: Path, after_s: float) -> int:
+def check_kill(provider: FakeProvider, folder: Path, after_s: float, label: str = "") -> int:
     """Kill the proxy in the middle of streams; all that a client saw the end of is in the log."""
     provider.reset()
     provider.respond, provider.chunk_delay_s = saying("a few words of an answer"), 0.005
     acknowledged: list[tuple[str, int]] = []
     with process(folder, "--upstream", provider.origin) as (child, origin):
         talkers = [
-            threading.Thread(target=talk, args=(origin, f"n{n}", acknowledged)) for n in range(4)
+            threading.Thread(target=talk, args=(origin, f"{label}n{n}", acknowledged))
+            for n in range(4)
         ]
         for talker in talkers:
             talker.start()
@@ -121,11 +127,10 @@ def test_killed_in_mid_stream(provider: FakeProvider, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_twenty_times(provider: FakeProvider, tmp_path: Path) -> None:
+    """The same database each time: it is opened again as the kill left it."""
     chance = random.Random(5)
     for number in range(20):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        assert check_kill(provider, folder, chance.uniform(0, 0.2)) >= 8
+        assert check_kill(provider, tmp_path, chance.uniform(0, 0.2), f"k{number}") >= 8
 
 
 def test_told_to_stop_it_finishes_what_is_under_way(provider: FakeProvider, tmp_path: Path) -> None:
@@ -143,6 +148,24 @@ def test_told_to_stop_it_finishes_what_is_under_way(provider: FakeProvider, tmp_
         with pytest.raises(httpx.ConnectError):
             http.get(f"{origin}/healthz")
     assert logs_on_disk(tmp_path) == [["hi", "word " * 30]]
+
+
+def test_what_was_recorded_reaches_the_file_by_itself(
+    provider: FakeProvider, tmp_path: Path
+) -> None:
+    """The database's file alone, without the log beside it, has the turn a while after it was recorded."""
+    history = {"kind": "sql", "url": f"sqlite:///{tmp_path}/threads.db"}
+    with serving(manager_of(history=history), Settings(upstream=provider.origin)) as running:
+        sent = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+        told = http.post(f"{running.url}/chat/completions", json=sent, headers=KEY)
+        assert told.status_code == 200
+        for number in range(200):
+            alone = shutil.copy(tmp_path / "threads.db", tmp_path / f"{number}.db")
+            with closing(sqlite3.connect(alone)) as connection, suppress(sqlite3.OperationalError):
+                if connection.execute("SELECT count(*) FROM contextkit_turns").fetchone()[0]:
+                    return
+            time.sleep(0.05)
+    pytest.fail("the turn stayed in the log")
 
 
 def echo_mark(body: dict[str, Any]) -> Answer:

@@ -7,6 +7,7 @@ import pytest
 from contextkit.errors import ConfigError
 from contextkit.messages import ImagePart, Message
 from contextkit.tokens import counter_for
+from contextkit.tokens.choose import estimate_note
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,25 @@ def test_images_cost_more_in_gpt_4o_mini() -> None:
     image = Message("user", (ImagePart(url="https://example.org/a.png", detail="low"),))
     assert counter_for("openai", "gpt-4o").measure(image)[0] == 4 + 85
     assert counter_for("openai", "gpt-4o-mini").measure(image)[0] == 4 + 2833
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "tokenizer", "is_noted"),
+    [
+        ("openai", "gpt-4.1", None, False),
+        ("openai", "gpt-6-sol", None, True),
+        ("openai", "gpt-6-sol", "o200k_base", False),
+        ("", "qwen3", None, True),
+        ("", "", None, False),
+        ("anthropic", "claude-opus-5", None, False),
+    ],
+)
+def test_an_unknown_tokenizer_is_noted(
+    provider: str, model: str, tokenizer: str | None, is_noted: bool
+) -> None:
+    note = estimate_note(counter_for(provider, model, tokenizer), model)
+    assert (note is not None) == is_noted
+    assert note is None or (repr(model) in note and "backend.tokenizer" in note)
 
 
 def test_unknown_tokenizer_names_what_there_is() -> None:

@@ -17,11 +17,16 @@ SMALL = 240
 """Characters that a small section gets before larger ones share the rest."""
 CLOSE = 0.98
 """A text that fills this share of its target is close enough."""
+SAMPLED_FROM, SAMPLED_TIMES, SAMPLES = 100_000, 64, 8
+"""A text of so many characters, so many for each token of its target, is not counted but sampled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
     """Whole items, rows, lines and bodies leave; a stub counts them; what stays is verbatim.
+
+    A text of 100,000 characters and more that is far over its target is not counted: `source_tokens` is
+    then what samples of it say. `achieved_tokens` is always counted.
 
     `on_protected` decides where not even an outline fits: `error` raises `ProtectedMass`, `stub` leaves
     one line that names the handle.
@@ -41,7 +46,7 @@ class Structure:
         handle: str = "",
     ) -> Compressed:
         """The text in at most `target_tokens` tokens. Raises `ProtectedMass` where it can't be."""
-        tokens = count(text)
+        tokens = _tokens(text, target_tokens, count)
         if tokens <= target_tokens:
             return Compressed(text, tokens, target_tokens, tokens, self.kind, "fits")
         where = f" ({handle})" if handle else ""
@@ -49,7 +54,7 @@ class Structure:
             Section(text[start:stop], kind, Relevance.of(question), where)
             for start, stop, kind in blocks(text)
         ]
-        told = _largest(partial(_tell, sections), len(text), tokens, target_tokens, count)
+        told = _valid(sections, len(text), tokens, target_tokens, count)
         note = " ".join(dict.fromkeys(part.kind for part in sections if part.kind != FENCE))
         if isinstance(told, int):
             if self.on_protected == "error":
@@ -58,10 +63,36 @@ class Structure:
         return Compressed(told, tokens, target_tokens, count(told), self.kind, note)
 
 
-def _tell(sections: Sequence[Section], room: int) -> str:
-    """All sections in about `room` characters."""
+def _tokens(text: str, target: int, count: Count) -> int:
+    """The tokens of a text; of a long one that is far over its target, what samples of it say."""
+    size = max(1, target)
+    if len(text) < max(SAMPLED_FROM, SAMPLED_TIMES * size):
+        return count(text)
+    step = len(text) // SAMPLES
+    sampled = sum(count(text[at : at + size]) for at in range(0, step * SAMPLES, step))
+    if sampled <= target + SAMPLES:  # the samples alone do not show that the text is over
+        return count(text)
+    return sampled * len(text) // (SAMPLES * size)
+
+
+def _valid(
+    sections: Sequence[Section], length: int, tokens: int, target: int, count: Count
+) -> str | int:
+    """The longest telling in which every section is what it was, or the tokens of the shortest."""
+    while True:
+        found = _largest(partial(_tell, sections), length, tokens, target, count)
+        if isinstance(found, int):
+            return found
+        # Every one is asked: what does not hold goes on to another dialect.
+        valid = [part.holds(told) for part, told in zip(sections, found, strict=True)]
+        if all(valid):
+            return "".join(found)
+
+
+def _tell(sections: Sequence[Section], room: int) -> list[str]:
+    """Each section, all of them in about `room` characters."""
     shares = _shares(sections, room)
-    return "".join(part.tell(share) for part, share in zip(sections, shares, strict=True))
+    return [part.tell(share) for part, share in zip(sections, shares, strict=True)]
 
 
 def _shares(sections: Sequence[Section], room: int) -> list[int]:
@@ -82,16 +113,16 @@ def _shares(sections: Sequence[Section], room: int) -> list[int]:
 
 
 def _largest(
-    tell: Callable[[int], str], length: int, tokens: int, target: int, count: Count
-) -> str | int:
+    tell: Callable[[int], list[str]], length: int, tokens: int, target: int, count: Count
+) -> list[str] | int:
     """The longest telling found within the target, or the tokens of the shortest where none is."""
     low, high = 0, length
-    best: str | None = None
+    best: list[str] | None = None
     best_tokens, least = -1, tokens
     room = max(1, length * target // tokens)
     for probe in range(PROBES):
         told = tell(room)
-        now = count(told)
+        now = count("".join(told))
         least = min(least, now)
         if now <= target:
             if now > best_tokens:
@@ -101,15 +132,16 @@ def _largest(
                 break
         else:
             high = room
-        if high - low <= 1:
+        if high - low <= 1 + room // 256:
             break
         # Tokens grow about evenly with characters; where they don't, halving finds the place.
         guess = room * target // max(now, 1)
-        room = guess if low < guess < high and probe % 2 == 0 else (low + high) // 2
+        middle = min((low + high) // 2, 2 * low or high)
+        room = guess if low < guess < high and probe % 2 == 0 else middle
     if best is None:
         told = tell(1)
-        least = min(least, count(told))
-        return told if count(told) <= target else least
+        now = count("".join(told))
+        return told if now <= target else min(least, now)
     return best
 
 

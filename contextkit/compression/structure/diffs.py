@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import accumulate
 
-from contextkit.compression.structure.eliding import NotThis, Parts, counted
+import numpy as np
+
+from contextkit.compression.structure.parts import NotThis, Parts, bounds_of, counted
 
 HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _FILE = re.compile(r"^(?:diff |Index: |--- (?=[^\n]*\n\+\+\+ ))", re.MULTILINE)
@@ -16,47 +16,59 @@ _MARK = re.compile("\0(\\d+) (\\d+) (\\d+) (.*)\n?")
 CHANGED = 0.5
 
 
-@dataclass(frozen=True, slots=True)
 class Diff:
     """Files open into hunks, hunks into lines; changed lines stay before context."""
 
-    stub_is_part: bool = False
+    stub_is_part = False
 
-    def open(self, text: str, start: int, stop: int) -> Parts | None:
+    def __init__(self, text: str) -> None:
         """Raises `NotThis` for text that has no hunk or holds NUL."""
-        if start == 0 and stop == len(text):
-            if "\0" in text or not _HUNK.search(text):
-                raise NotThis("no hunk")
-            places = [match.start() for match in _FILE.finditer(text)]
-            places = [
-                at
-                for i, at in enumerate(places)
-                if not i or not _same_file(text, places[i - 1], at)
-            ]
-            if len(places) > 1:
-                return Parts(
-                    places, [*places[1:], stop], places[0], stop, skeleton=True, what="files"
-                )
-        if not HUNK.match(text, start):
-            places = [match.start() for match in _HUNK.finditer(text, start, stop)]
-            if not places:
-                return None
-            return Parts(places, [*places[1:], stop], places[0], stop, skeleton=True, what="hunks")
-        head = text.find("\n", start, stop) + 1
-        lines = text[head:stop].splitlines(keepends=True) if head else []
-        bounds = [*accumulate(map(len, lines), initial=head)]
-        return Parts(bounds[:-1], bounds[1:], head, stop, bonus=_changed(lines), what="lines")
+        if "\0" in text or not _HUNK.search(text):
+            raise NotThis("no hunk")
+        self._text = text
 
-    def stub(self, text: str, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
+    def top(self) -> Parts:
+        """The files; the hunks where there is one."""
+        text, places, last = self._text, list[int](), 0
+        for match in _FILE.finditer(text):
+            if not places or not _same_file(text, last, match.start()):
+                places.append(match.start())
+            last = match.start()
+        if len(places) > 1:
+            starts = np.array(places)
+            return Parts.tiled(starts, places[0], len(text), skeleton=True, what="files")
+        parts = self._hunks(0, len(text))
+        if parts is None:
+            raise NotThis("no hunk")
+        return parts
+
+    def open(self, start: int, stop: int) -> Parts | None:
+        """The hunks of a file, the lines of a hunk."""
+        if not HUNK.match(self._text, start):
+            return self._hunks(start, stop)
+        head = self._text.find("\n", start, stop) + 1
+        lines = self._text[head:stop].splitlines(keepends=True) if head else []
+        if not lines:
+            return None
+        edges = bounds_of([*map(len, lines)], head)
+        return Parts(edges[:-1], edges[1:], head, stop, bonus=_changed(lines), what="lines")
+
+    def _hunks(self, start: int, stop: int) -> Parts | None:
+        places = [match.start() for match in _HUNK.finditer(self._text, start, stop)]
+        if not places:
+            return None
+        return Parts.tiled(np.array(places), places[0], stop, skeleton=True, what="hunks")
+
+    def stub(self, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
         """A line that no tool takes for a part of a hunk; `finish` counts the hunks around it."""
         if parts.what != "lines":
             return f"… {counted(high - low, parts.what)} left out{where}\n"
-        gone = text[parts.starts[low] : parts.stops[high - 1]].splitlines()
+        gone = self._text[slice(*parts.span(low, high))].splitlines()
         old = sum(line[:1] in " -" for line in gone)
         new = sum(line[:1] in " +" for line in gone)
         return f"\0{old} {new} {high - low} {where}\n"
 
-    def leaf(self, text: str, start: int, stop: int, room: int, where: str) -> str | None:
+    def leaf(self, start: int, stop: int, room: int, where: str) -> str | None:
         """Lines stay whole."""
         return None
 
@@ -80,6 +92,9 @@ class Diff:
             else:
                 out.extend([header.string, *body])
         return "".join(out)
+
+    def check(self, told: str) -> None:
+        """Valid as `finish` made it."""
 
 
 def _same_file(text: str, first: int, second: int) -> bool:

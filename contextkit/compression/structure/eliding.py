@@ -7,124 +7,85 @@ the source, so it is spelled as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from contextkit.compression.structure.relevance import Hits
+import numpy as np
 
-STUB = 36
-"""Characters that a stub is expected to take, without its handle."""
+from contextkit.compression.structure.parts import STUB, Dialect, Parts
+from contextkit.compression.structure.relevance import Hits, Weights
+
 MISSES = 64
 """Parts in a row that did not fit, after which no other is tried."""
 MOST_DEPTH = 100
-
-
-class NotThis(ValueError):
-    """The text is not of this kind, or not in a way that can be told in parts."""
-
-
-def counted(n: int, what: str) -> str:
-    """`1 line`, `2 lines`."""
-    return f"{n} {what if n != 1 else what[:-1]}"
-
-
-def _none() -> Mapping[int, float]:
-    return {}
+AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """A stretch `text[start:stop]` in parts: `text[start:head]`, the parts, `text[tail:stop]`."""
+class _Opened:
+    """The parts of a stretch, and what each is worth."""
 
-    starts: Sequence[int]
-    stops: Sequence[int]
-    head: int
-    tail: int
-    joint: str = ""
-    """What stands between two parts."""
-    skeleton: bool = False
-    """Whether every part told briefly says more than a few told in full."""
-    first: int = 0
-    """Parts at the beginning that stay (the header of a table)."""
-    bonus: Mapping[int, float] = field(default_factory=_none)
-    """What the dialect itself finds worth keeping."""
-    what: str = "items"
-
-
-class Dialect(Protocol):
-    """How one kind of text is told in fewer characters."""
-
-    @property
-    def stub_is_part(self) -> bool:
-        """Whether a stub is set apart by `joint` like a part: an array's element is, a comment is not."""
-        ...
-
-    def open(self, text: str, start: int, stop: int) -> Parts | None:
-        """The parts of a stretch, or None where it has none. Raises `NotThis`."""
-        ...
-
-    def stub(self, text: str, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
-        """What stands for the parts `low <= i < high`; `alone`: no part of the stretch stays."""
-        ...
-
-    def leaf(self, text: str, start: int, stop: int, room: int, where: str) -> str | None:
-        """A stretch without parts in fewer characters, or None where it stays whole or leaves."""
-        ...
-
-    def finish(self, told: str) -> str:
-        """The told text made valid; raises `NotThis` where it can't be."""
-        ...
+    parts: Parts
+    scores: Weights
 
 
 class Telling:
     """One text, opened as far as needed, that can be told at any size."""
 
     def __init__(self, text: str, dialect: Dialect, hits: Hits, where: str = "") -> None:
-        """Raises `NotThis` where the text is not of the dialect."""
+        """Raises `NotThis` where the text has no parts."""
         self._text, self._dialect, self._hits, self._where = text, dialect, hits, where
-        self._opened: dict[tuple[int, int], Parts | None] = {}
-        if self._open(0, len(text)) is None:
-            raise NotThis("the text has no parts")
+        self._stub = STUB + len(where)
+        self._top = self._scored(dialect.top(), 0, len(text))
+        self._opened: dict[tuple[int, int], _Opened | None] = {}
+        self._tellings: dict[tuple[int, int, int], str | None] = {}
 
     def tell(self, room: int) -> str:
-        """The text in about `room` characters. Raises `NotThis` where that can't be told validly."""
-        told = self._told(0, len(self._text), room, 0)
-        return self._dialect.finish(self._text if told is None else told)
+        """The text in about `room` characters; whether that is valid, `check` says."""
+        if len(self._text) <= room:
+            return self._text
+        return self._dialect.finish(self._joined(0, len(self._text), self._top, room, 0))
+
+    def check(self, told: str) -> None:
+        """Raises `NotThis` where what was told is not valid."""
+        self._dialect.check(told)
+
+    def _scored(self, parts: Parts, start: int, stop: int) -> _Opened:
+        scores = self._hits.weigh(parts.starts, parts.head, parts.tail)
+        for index, bonus in parts.bonus.items():
+            scores[index] += bonus
+        return _Opened(parts, scores)
 
     def _told(self, start: int, stop: int, room: int, depth: int) -> str | None:
-        """A stretch in about `room` characters; None where it can't be shortened."""
+        """A part in about `room` characters; None where it can't be shortened."""
         if stop - start <= room:
             return self._text[start:stop]
-        parts = self._open(start, stop) if depth < MOST_DEPTH else None
-        if parts is None or not parts.starts:
-            return self._dialect.leaf(self._text, start, stop, room, self._where)
-        scores = self._hits.scores(parts.starts, parts.head, parts.tail)
-        for index, bonus in parts.bonus.items():
-            scores[index] = scores.get(index, 0.0) + bonus
-        fixed = parts.head - start + stop - parts.tail
-        grants = _choose(parts, scores, room - fixed, STUB + len(self._where))
-        return self._joined(start, stop, parts, grants, depth)
+        key = (start, stop, room)
+        if key not in self._tellings:
+            opened = self._open(start, stop) if depth < MOST_DEPTH else None
+            if opened is None:
+                self._tellings[key] = self._dialect.leaf(start, stop, room, self._where)
+            else:
+                self._tellings[key] = self._joined(start, stop, opened, room, depth)
+        return self._tellings[key]
 
-    def _joined(
-        self, start: int, stop: int, parts: Parts, grants: Mapping[int, int], depth: int
-    ) -> str:
+    def _joined(self, start: int, stop: int, opened: _Opened, room: int, depth: int) -> str:
+        parts = opened.parts
+        fixed = parts.head - start + stop - parts.tail
+        grants = _choose(parts, opened.scores, room - fixed, self._stub)
         kept: list[tuple[int, str]] = []
         for index in sorted(grants):
             grant = grants[index]
-            told = self._told(parts.starts[index], parts.stops[index], grant, depth + 1)
-            if told is not None and (
-                len(told) <= grant + STUB + len(self._where) or index < parts.first
-            ):
+            told = self._told(*parts.span(index, index + 1), grant, depth + 1)
+            if told is not None and (len(told) <= grant + self._stub or index < parts.first):
                 kept.append((index, told))
         out = [self._text[start : parts.head]]
-        n, behind, needs_joint = len(parts.starts), 0, False
+        n, behind, needs_joint = len(parts), 0, False
         for index, told in [*kept, (n, "")]:
             if index > behind:
                 if needs_joint and self._dialect.stub_is_part:
                     out.append(parts.joint)
-                stub = self._dialect.stub(self._text, parts, behind, index, not kept, self._where)
-                out.append(stub)
+                out.append(self._dialect.stub(parts, behind, index, not kept, self._where))
                 needs_joint = needs_joint or self._dialect.stub_is_part
             if index < n:
                 if needs_joint:
@@ -135,32 +96,32 @@ class Telling:
         out.append(self._text[parts.tail : stop])
         return "".join(out)
 
-    def _open(self, start: int, stop: int) -> Parts | None:
+    def _open(self, start: int, stop: int) -> _Opened | None:
         key = (start, stop)
         if key not in self._opened:
-            self._opened[key] = self._dialect.open(self._text, start, stop)
+            parts = self._dialect.open(start, stop)
+            found = None if parts is None else self._scored(parts, start, stop)
+            self._opened[key] = found
         return self._opened[key]
 
 
-def _choose(parts: Parts, scores: Mapping[int, float], room: int, stub: int) -> dict[int, int]:
+def _choose(parts: Parts, scores: Weights, room: int, stub: int) -> dict[int, int]:
     """Which parts stay, each with the characters that it may take."""
     if parts.skeleton:
         kept = _skeleton(parts, scores, room, stub)
         if kept is not None:
             return kept
-    kept = {index: parts.stops[index] - parts.starts[index] for index in range(parts.first)}
+    sizes = parts.stops - parts.starts
+    kept = {index: int(sizes[index]) for index in range(parts.first)}
     left = room - stub - sum(kept.values())
     fair, misses = max(left // 8, 2 * stub), 0
-    for index in _order(len(parts.starts), scores):
+    last = len(parts) - 1
+    for index in _order(scores):
         if index in kept:
             continue
-        size = parts.stops[index] - parts.starts[index] + len(parts.joint)
+        size = int(sizes[index]) + len(parts.joint)
         # A part beside one that stays shortens a gap; one in the middle of a gap makes a stub more.
-        gaps = (
-            1
-            - (index - 1 in kept or index == 0)
-            - (index + 1 in kept or index == len(parts.starts) - 1)
-        )
+        gaps = 1 - (index - 1 in kept or index == 0) - (index + 1 in kept or index == last)
         cost = size + gaps * stub
         if cost <= left:
             kept[index], misses = size, 0
@@ -175,23 +136,19 @@ def _choose(parts: Parts, scores: Mapping[int, float], room: int, stub: int) -> 
     return kept
 
 
-def _skeleton(
-    parts: Parts, scores: Mapping[int, float], room: int, stub: int
-) -> dict[int, int] | None:
+def _skeleton(parts: Parts, scores: Weights, room: int, stub: int) -> dict[int, int] | None:
     """Every part told briefly, the best in full as far as it goes; None where even that is too much."""
-    n = len(parts.starts)
-    brief = 2 * stub
+    n, brief = len(parts), 2 * stub
     if n * 8 > room:
         return None
-    sizes = [
-        stop - start + len(parts.joint)
-        for start, stop in zip(parts.starts, parts.stops, strict=True)
-    ]
-    kept = {index: min(size, brief) for index, size in enumerate(sizes)}
-    left = room - sum(kept.values())
+    full = parts.stops - parts.starts + len(parts.joint)
+    short = np.minimum(full, brief)
+    left = room - int(short.sum())
     if left < 0:
         return None
-    for index in _order(n, scores):
+    sizes: list[int] = full.tolist()
+    kept: dict[int, int] = {index: int(size) for index, size in enumerate(short)}
+    for index in _order(scores):
         more = sizes[index] - kept[index]
         if more <= left:
             kept[index] += more
@@ -202,12 +159,18 @@ def _skeleton(
     return kept
 
 
-def _order(n: int, scores: Mapping[int, float]) -> Iterator[int]:
+def _order(scores: Weights) -> Iterator[int]:
     """Parts by score, then from both ends towards the middle."""
-    yield from sorted(scores, key=lambda index: (-scores[index], index))
-    for low in range((n + 1) // 2):
-        if low not in scores:
-            yield low
-        high = n - 1 - low
-        if high != low and high not in scores:
-            yield high
+    said = np.flatnonzero(scores)
+    yield from said[np.argsort(-scores[said], kind="stable")].tolist()
+    n = len(scores)
+    for done in range(0, (n + 1) // 2, AT_ONCE):
+        stop = min(done + AT_ONCE, (n + 1) // 2)
+        ends = zip(
+            scores[done:stop].tolist(), scores[n - stop : n - done][::-1].tolist(), strict=True
+        )
+        for low, (front, back) in enumerate(ends, done):
+            if not front:
+                yield low
+            if not back and low != n - 1 - low:
+                yield n - 1 - low

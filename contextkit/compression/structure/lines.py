@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import accumulate
 
 from contextkit.compression.spans import words
-from contextkit.compression.structure.eliding import Parts, counted
+from contextkit.compression.structure.parts import NotThis, Parts, bounds_of, counted
 
-_DIGITS = str.maketrans("123456789", "000000000")
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _LEVELS = ("error", "warn")
 RARE = 0.5
 MOST_TEMPLATES = 5000
@@ -19,42 +17,52 @@ _FRAME = re.compile(r"\s+(?:File \"|at )")
 _FOREIGN = re.compile(r"site-packages|node_modules|/lib/python|<frozen |\bjava\.|\bsun\.|internal/")
 
 
-@dataclass(frozen=True, slots=True)
 class Lines:
-    """Whole lines stay: the ends, those that say something went wrong, one of each rare shape."""
+    """Whole lines stay: the ends, those that say something went wrong, one of each rare shape.
 
-    stub_is_part: bool = False
-    trace: bool = False
-    """Whether frames of a stack are told apart: one's own code stays longer than a library's."""
+    `trace`: frames of a stack are told apart; one's own code stays longer than a library's.
+    """
 
-    def open(self, text: str, start: int, stop: int) -> Parts | None:
-        """One part a line; a single line has none."""
-        lines = text[start:stop].splitlines(keepends=True)
+    stub_is_part = False
+
+    def __init__(self, text: str, trace: bool = False) -> None:
+        self._text, self._trace = text, trace
+
+    def top(self) -> Parts:
+        """One part a line. Raises `NotThis` for a single one."""
+        lines = self._text.splitlines(keepends=True)
         if len(lines) < 2:
-            return None
-        if self.trace:
+            raise NotThis("a single line")
+        if self._trace:
             lines = _by_frame(lines)
-        bounds = [*accumulate(map(len, lines), initial=start)]
-        bonus = _frames(lines) if self.trace else _rare(lines)
-        what = "frames" if self.trace else "lines"
-        return Parts(bounds[:-1], bounds[1:], start, stop, bonus=bonus, what=what)
+        edges = bounds_of([*map(len, lines)])
+        bonus = _frames(lines) if self._trace else _rare(lines, self._text)
+        what = "frames" if self._trace else "lines"
+        return Parts(edges[:-1], edges[1:], 0, len(self._text), bonus=bonus, what=what)
 
-    def stub(self, text: str, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
+    def open(self, start: int, stop: int) -> Parts | None:
+        """A line has no parts."""
+        return None
+
+    def stub(self, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
         """A line that counts what left, and how much of it was trouble."""
-        gone = text[parts.starts[low] : parts.stops[high - 1]]
-        lowered = gone.lower()
-        levels = [f"{n} {level}" for level in _LEVELS if (n := lowered.count(level))]
+        start, stop = parts.span(low, high)
+        gone = self._text[start:stop].lower()
+        levels = [f"{n} {level}" for level in _LEVELS if (n := gone.count(level))]
         said = f"; {', '.join(levels)}" if levels else ""
         end = "\n" if gone.endswith(("\n", "\r")) else ""
         return f"… {counted(high - low, parts.what)} left out{said}{where}{end}"
 
-    def leaf(self, text: str, start: int, stop: int, room: int, where: str) -> str | None:
+    def leaf(self, start: int, stop: int, room: int, where: str) -> str | None:
         """A long line: its head and its tail, cut between words."""
-        return cut(text[start:stop], room, where)
+        return cut(self._text[start:stop], room, where)
 
     def finish(self, told: str) -> str:
-        """Lines are valid however many there are."""
+        """Nothing more to do."""
         return told
+
+    def check(self, told: str) -> None:
+        """Lines are valid however many there are."""
 
 
 def cut(text: str, room: int, where: str) -> str | None:
@@ -70,9 +78,10 @@ def cut(text: str, room: int, where: str) -> str | None:
     return f"{head}{note}{tail}" if head or tail.strip() else note.strip() + (" " if tail else "")
 
 
-def _rare(lines: list[str]) -> Mapping[int, float]:
+def _rare(lines: list[str], text: str) -> Mapping[int, float]:
     """The first line of each shape, by how seldom it occurs; digits don't tell shapes apart."""
-    shapes = "".join(lines).translate(_DIGITS).splitlines(keepends=True)
+    data = text.encode("utf-8", "surrogatepass").translate(_DIGITS)
+    shapes = data.decode("utf-8", "surrogatepass").splitlines(keepends=True)
     counts = Counter(shapes)
     if len(counts) > max(8, len(lines) // 4) or len(counts) > MOST_TEMPLATES:
         return {}

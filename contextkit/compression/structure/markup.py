@@ -3,49 +3,111 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from xml.parsers import expat
 
-from contextkit.compression.structure.eliding import NotThis, Parts, counted
+import numpy as np
+
+from contextkit.compression.structure.arrays import Quoted, codes_of, flat, marked, table
 from contextkit.compression.structure.lines import cut
+from contextkit.compression.structure.parts import NotThis, Parts, Places, counted
 
-_TAG = re.compile(
-    r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<![^>]*>|<(/?)[^\s/>]++(?:[^\"'>]++|\"[^\"]*+\"|'[^']*+')*+>",
-    re.DOTALL,
-)
+_NO_TAG = re.compile(rb"(<(?:!--.*?-->|!\[CDATA\[.*?\]\]>|\?.*?\?>|![^>]*>))", re.DOTALL)
+_TAG = re.compile(rb"<[^\"'>]*+(?:\"[^\"]*+\"[^\"'>]*+|'[^']*+'[^\"'>]*+)*+>")
+_LESS, _GREATER, _DOUBLE, _SINGLE = table(b"<"), table(b">"), table(b'"'), table(b"'")
 
 
-@dataclass(frozen=True, slots=True)
 class Xml:
     """Child elements are the parts."""
 
-    stub_is_part: bool = False
+    stub_is_part = False
 
-    def open(self, text: str, start: int, stop: int) -> Parts | None:
+    def __init__(self, text: str) -> None:
         """Raises `NotThis` for what is not well formed or declares entities."""
-        if start == 0 and stop == len(text):
-            _check(text)
-        return _children(text, start, stop)
+        _check(text)
+        self._text = text
+        data = flat(text)
+        codes = codes_of(data)
+        self._tags = Quoted.of(data, _NO_TAG).outside(marked(data, _LESS))
+        self._ends = _ends_of(data, self._tags)
+        self._closing = codes[self._tags + 1] == ord("/")
+        self._alone = ~self._closing & (codes[self._ends - 2] == ord("/"))
+        step = np.where(self._closing, -1, np.where(self._alone, 0, 1))
+        self._level = np.cumsum(step) + (step < 1)
+        """How deep the element of each tag is, the root at 1."""
 
-    def stub(self, text: str, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
+    def top(self) -> Parts:
+        """The elements inside the root."""
+        parts = self.open(0, len(self._text))
+        if parts is None:
+            raise NotThis("an element without elements")
+        return parts
+
+    def open(self, start: int, stop: int) -> Parts | None:
+        """The elements directly inside the element of a part; text between them is not parted."""
+        first, last = map(int, np.searchsorted(self._tags, (start, stop)))
+        if last - first < 2 or self._alone[first]:
+            return None
+        level = self._level[first] + 1
+        inside = slice(first + 1, last)
+        ends = (self._level[inside] == level) & (self._closing[inside] | self._alone[inside])
+        stops = self._ends[inside][ends]
+        if not len(stops):
+            return None
+        head, tail = int(self._ends[first]), int(stops[-1])
+        # Blanks and words before a child go with it.
+        return Parts(np.append(head, stops[:-1]), stops, head, tail, what="elements")
+
+    def stub(self, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
         """A comment, which is legal wherever an element is."""
-        first = text[parts.starts[low] : parts.stops[low]]
+        first = self._text[slice(*parts.span(low, low + 1))]
         blanks = first[: len(first) - len(first.lstrip())]
         return f"{blanks}<!-- … {counted(high - low, parts.what)} left out{where.replace('--', '-')} -->"
 
-    def leaf(self, text: str, start: int, stop: int, room: int, where: str) -> str | None:
+    def leaf(self, start: int, stop: int, room: int, where: str) -> str | None:
         """An element of nothing but text: head and tail of it."""
-        tags = [*_TAG.finditer(text, start, stop)]
-        if len(tags) != 2 or tags[0][1] is None or "&" in text[start:stop]:
+        text = self._text
+        first, last = map(int, np.searchsorted(self._tags, (start, stop)))
+        other = any(text.find(mark, start, stop) >= 0 for mark in ("&", "<!", "<?"))
+        if last - first != 2 or other:
             return None
-        head, tail = tags[0].end(), tags[1].start()
+        head, tail = int(self._ends[first]), int(self._tags[first + 1])
         shorter = cut(text[head:tail], room - (head - start) - (stop - tail), where)
         return None if shorter is None else text[start:head] + shorter + text[tail:stop]
 
     def finish(self, told: str) -> str:
+        """Nothing more to do."""
+        return told
+
+    def check(self, told: str) -> None:
         """Read again."""
         _check(told)
-        return told
+
+
+def _ends_of(data: bytes, tags: Places) -> Places:
+    """Behind each tag of a well-formed document, over every `>` that is quoted."""
+    greater, single, double = (marked(data, mark) for mark in (_GREATER, _SINGLE, _DOUBLE))
+    at = np.searchsorted(greater, tags)
+    unsure = np.arange(len(tags))
+    mixed: list[int] = []
+    while len(unsure):
+        starts, stops = tags[unsure], greater[at[unsure]]
+        n_single, n_double = _between(single, starts, stops), _between(double, starts, stops)
+        both = (n_single > 0) & (n_double > 0)
+        mixed += unsure[both].tolist()
+        unsure = unsure[~both & ((n_single + n_double) % 2 == 1)]
+        at[unsure] += 1
+    ends = greater[at]
+    for index in mixed:
+        tag = _TAG.match(data, int(tags[index]))
+        if tag is None:
+            raise NotThis("a tag has no end")
+        ends[index] = tag.end() - 1
+    return ends + 1
+
+
+def _between(places: Places, starts: Places, stops: Places) -> Places:
+    """How many of the places are in each stretch."""
+    return np.searchsorted(places, stops) - np.searchsorted(places, starts)
 
 
 def _check(text: str) -> None:
@@ -60,41 +122,3 @@ def _check(text: str) -> None:
         parser.Parse(text.encode("utf-8"), True)
     except (expat.ExpatError, UnicodeEncodeError) as error:
         raise NotThis(str(error)) from None
-
-
-def _children(text: str, start: int, stop: int) -> Parts | None:
-    """The elements directly inside the element of `text[start:stop]`; text between them is not parted."""
-    starts: list[int] = []
-    stops: list[int] = []
-    depth, head, tail = 0, -1, stop
-    begun = start
-    for match in _TAG.finditer(text, start, stop):
-        if match[1] is None:
-            continue
-        if match[1]:
-            depth -= 1
-            if depth == 0:
-                tail = match.start()
-                break
-        elif text[match.end() - 2] == "/":
-            if depth == 0:
-                return None
-            if depth == 1:
-                starts.append(match.start())
-                stops.append(match.end())
-            continue
-        else:
-            depth += 1
-            if depth == 1:
-                head = match.end()
-            elif depth == 2:
-                begun = match.start()
-            continue
-        if depth == 1:
-            starts.append(begun)
-            stops.append(match.end())
-    if not starts:
-        return None
-    # Blanks and words before a child go with it.
-    edges = [head, *stops[:-1]]
-    return Parts(edges, stops, head, stops[-1] if stops[-1] <= tail else tail, what="elements")

@@ -9,93 +9,115 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from dataclasses import dataclass, field
-from functools import cache
 
-from contextkit.compression.structure.eliding import NotThis, Parts, counted
+import numpy as np
+import numpy.typing as npt
+
+from contextkit.compression.structure.arrays import (
+    Depth,
+    Margin,
+    Quoted,
+    codes_of,
+    flat,
+    marked,
+    table,
+)
+from contextkit.compression.structure.parts import NotThis, Parts, Places, counted
 
 _QUOTED = re.compile(
-    r"\"\"\"(?:[^\\]|\\.)*?\"\"\"|'''(?:[^\\]|\\.)*?'''|\"(?:[^\"\\\n]++|\\.)*+\"|'(?:[^'\\\n]++|\\.)*+'|#[^\n]*+",
+    rb"([\"'#](?:(?<=#)[^\n]*+|(?<=\")(?:\"\"(?:[^\"\\]++|\\.|\"(?!\"\"))*+\"\"\"|(?:[^\"\\\n]++|\\.)*+\")"
+    rb"|(?<=')(?:''(?:[^'\\]++|\\.|'(?!''))*+'''|(?:[^'\\\n]++|\\.)*+')))",
     re.DOTALL,
 )
-_CODE = re.compile(r"^[ \t]*[^\s#]", re.MULTILINE)
-_GOES_ON = re.compile(r"(?:else|elif|except|finally)\b|[)\]}]")
+_BRACKETS, _LINE_END = table(b"()[]{}"), table(b"\n")
+_GOES_ON = re.compile(rb"(?:else|elif|except|finally)\b|[)\]}]")
+_LETTERS = [*b"ef"]
+_MAY_GO_ON = codes_of(table(b"ef)]}")).astype(np.bool_)
+"""What a line may begin with that goes on with the one before, by `_GOES_ON`."""
 _HEADER_END = re.compile(r":[ \t]*(?:#[^\n]*)?\n(?=(?:[ \t]*(?:#[^\n]*)?\n)*([ \t]+))")
+_CODE_LINE = re.compile(r"(?:\s*(?:#[^\n]*)?\n)*([ \t]*)\S")
 
 
-@dataclass(frozen=True)
 class Python:
     """Statements are the parts; a compound statement opens into its body."""
 
-    stub_is_part: bool = False
-    _inside: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
+    stub_is_part = False
 
-    def open(self, text: str, start: int, stop: int) -> Parts | None:
+    def __init__(self, text: str) -> None:
+        self._text, self._data = text, flat(text)
+        self._quoted = Quoted.of(self._data, _QUOTED)
+        brackets = self._quoted.outside(marked(self._data, _BRACKETS))
+        self._depth = Depth(self._data, brackets)
+        margin = Margin.of(self._data)
+        self._line_ends = marked(self._data, _LINE_END)
+        continued = codes_of(self._data)[margin.starts - 2] == ord("\\")
+        continued[:1] = False
+        self._lines = margin.only(~(continued | self._is_inside(margin.starts - 1)))
+
+    def _is_inside(self, places: Places) -> npt.NDArray[np.bool_]:
+        """Whether each place is in a string, a comment or brackets."""
+        return self._quoted.holds(places) | (self._depth.at(places) > 0)
+
+    def top(self) -> Parts:
+        """The statements of the module."""
+        parts = self._suite(0, len(self._text))
+        if parts is None:
+            raise NotThis("no statement")
+        return parts
+
+    def open(self, start: int, stop: int) -> Parts | None:
         """Statements of a suite. None for a simple statement."""
-        if start == 0 and stop == len(text):
-            self._inside[0] = _within_strings(text)
-            return self._suite(text, 0, 0, stop)
-        header = _HEADER_END.search(text, start, stop)
-        while header and _depth(text[start : header.start()]) != 0:
-            header = _HEADER_END.search(text, header.end(), stop)
-        if header is None or header.end() in self._inside[0]:
+        header = _HEADER_END.search(self._text, start, stop)
+        while header and self._is_inside(np.array([header.start()]))[0]:
+            header = _HEADER_END.search(self._text, header.end(), stop)
+        if header is None:
             return None
-        return self._suite(text, start, header.end(), stop)
+        return self._suite(header.end(), stop)
 
-    def _suite(self, text: str, start: int, head: int, stop: int) -> Parts | None:
+    def _suite(self, head: int, stop: int) -> Parts | None:
         """The statements of `text[head:stop]`; what follows at a lower indentation is the tail."""
-        inside = self._inside[0]
-        first = next((m for m in _CODE.finditer(text, head, stop) if m.start() not in inside), None)
-        if first is None:
+        lines = self._lines.between(head, stop)
+        code = np.flatnonzero(lines.firsts != ord("#"))
+        if not len(code):
             return None
-        level = first.end() - first.start() - 1
-        starts: list[int] = []
-        pending: int | None = None
-        tail, decorated = stop, False
-        for match in _at_most(level).finditer(text, head, stop):
-            at, indent = match.start(), match.end() - match.start() - 1
-            char = text[match.end() - 1]
-            if at in inside:
-                continue
-            if char == "#":
-                pending = at if pending is None else pending
-                continue
-            if indent < level and char not in ")]}":
-                tail = at if pending is None else pending
-                break
-            if indent == level and not decorated and not _GOES_ON.match(text, match.end() - 1):
-                starts.append(at if pending is None else pending)
-            if indent == level:
-                decorated = char == "@"
-            pending = None
-        if not starts:
+        level = int(lines.indents[code[0]])
+        lines = lines.only(lines.indents <= level)
+        code = np.flatnonzero(lines.firsts != ord("#"))
+        begins = lines.starts[np.append(0, code[:-1] + 1)]  # with the comments above
+        at, indents, firsts = lines.starts[code], lines.indents[code], lines.firsts[code]
+        goes_on = _MAY_GO_ON[firsts]
+        left = np.flatnonzero((indents < level) & ~(goes_on & ~np.isin(firsts, _LETTERS)))
+        n, tail = (int(left[0]), int(begins[left[0]])) if len(left) else (len(code), stop)
+        own = np.flatnonzero(indents[:n] == level)
+        for index in own[goes_on[own]].tolist():
+            goes_on[index] = _GOES_ON.match(self._data, int(at[index]) + level) is not None
+        decorated = np.append(False, firsts[own][:-1] == ord("@"))
+        starts = begins[own[~goes_on[own] & ~decorated]]
+        if not len(starts):
             return None
-        starts[0] = head
-        return Parts(starts, [*starts[1:], tail], head, tail, skeleton=True, what="lines")
+        return Parts.tiled(starts, head, tail, skeleton=True, what="lines")
 
-    def stub(self, text: str, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
+    def stub(self, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
         """A comment; in a body that would be empty, an ellipsis before it."""
-        gone = text[parts.starts[low] : parts.stops[high - 1]]
-        n = max(1, gone.count("\n"))
-        code = next((x for x in gone.splitlines() if x.strip() and x.lstrip()[0] != "#"), "")
-        indent = code[: len(code) - len(code.lstrip())]
+        start, stop = parts.span(low, high)
+        first, last = np.searchsorted(self._line_ends, (start, stop))
+        n = max(1, int(last - first))
+        line = _CODE_LINE.match(self._text, start, stop)
+        indent = line[1] if line else ""
         return f"{indent}{'...  ' if alone else ''}# … {counted(n, parts.what)} left out{where}\n"
 
-    def leaf(self, text: str, start: int, stop: int, room: int, where: str) -> str | None:
+    def leaf(self, start: int, stop: int, room: int, where: str) -> str | None:
         """Simple statements stay whole."""
         return None
 
     def finish(self, told: str) -> str:
+        """Nothing more to do."""
+        return told
+
+    def check(self, told: str) -> None:
         """Parsed; raises `NotThis` where it does not."""
         if not parses(told):
             raise NotThis("what is told does not parse")
-        return told
-
-
-@cache
-def _at_most(level: int) -> re.Pattern[str]:
-    """Lines indented by `level` or less that are not blank, up to their first letter."""
-    return re.compile(rf"^[ \t]{{0,{level}}}[^\s]", re.MULTILINE)
 
 
 def parses(text: str) -> bool:
@@ -107,26 +129,3 @@ def parses(text: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
-
-
-def _within_strings(text: str) -> set[int]:
-    """Line beginnings that lie inside a string or follow a backslash."""
-    inside: set[int] = set()
-    for match in _QUOTED.finditer(text):
-        quoted = match.group()
-        if "\n" in quoted and quoted[0] != "#":
-            at = quoted.find("\n")
-            while at >= 0:
-                inside.add(match.start() + at + 1)
-                at = quoted.find("\n", at + 1)
-    at = text.find("\\\n")
-    while at >= 0:
-        inside.add(at + 2)
-        at = text.find("\\\n", at + 2)
-    return inside
-
-
-def _depth(text: str) -> int:
-    """Open brackets at the end of a stretch, strings and comments aside."""
-    bare = _QUOTED.sub("", text)
-    return sum(map(bare.count, "([{")) - sum(map(bare.count, ")]}"))

@@ -3,97 +3,102 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 
-from contextkit.compression.structure.eliding import NotThis, Parts, counted
+import numpy as np
 
-_TOKEN = re.compile(
-    r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\$\$.*?\$\$|[();,]", re.DOTALL
+from contextkit.compression.structure.arrays import Nest, Quoted, codes_of, flat, marked, table
+from contextkit.compression.structure.parts import NotThis, Parts, counted
+
+_QUOTED = re.compile(
+    rb"([-/'\"`$](?:(?<=-)-[^\n]*+|(?<=/)\*[^*]*+(?:\*(?!/)[^*]*+)*+\*/|(?<=')[^']*+(?:''[^']*+)*+'"
+    rb"|(?<=\")[^\"]*+(?:\"\"[^\"]*+)*+\"|(?<=`)[^`]*+`|(?<=\$)\$.*?\$\$))",
+    re.DOTALL,
 )
-_COMMA = re.compile(r"\s*,")
+_MARKS = table(b"(),;")
 _LINE_END = re.compile(r"[ \t]*(?:--[^\n]*)?\n")
-_VALUES = re.compile(r"\bvalues\s*(?=\()", re.IGNORECASE)
+_VALUES = re.compile(r"values\s*(?=\()", re.IGNORECASE)
 _BLOCK = re.compile(
-    r"\b(?:begin\b(?!\s*(?:;|transaction|work))|case\b|create\s+(?:\w+\s+)*(?:function|procedure|trigger)\b)",
-    re.IGNORECASE,
+    rb"\b(?:begin\b(?!\s*(?:;|transaction|work))|case\b|create\s+(?:\w+\s+)*(?:function|procedure|trigger)\b)"
 )
+_BLOCK_WORDS = (b"begin", b"case", b"create")
 
 
-@dataclass(frozen=True, slots=True)
 class Sql:
     """Statements are the parts; an insert opens into its rows."""
 
-    stub_is_part: bool = False
+    stub_is_part = False
 
-    def open(self, text: str, start: int, stop: int) -> Parts | None:
-        """Raises `NotThis` where parentheses do not match or no statement ends."""
-        if start == 0 and stop == len(text):
-            return _statements(text)
-        values = _VALUES.search(text, start, stop)
-        return None if values is None else _rows(text, values.end(), stop)
+    def __init__(self, text: str) -> None:
+        """Raises `NotThis` where parentheses do not match, no statement ends, or one holds others."""
+        self._text, self._data = text, flat(text)
+        self._nest = _nest(self._data)
+        outside = self._nest.outside
+        semicolon = codes_of(self._data)[outside] == ord(";")
+        self._ends, self._commas = outside[semicolon] + 1, outside[~semicolon]
+        if not len(self._ends) or _has_block(self._data.lower()):
+            raise NotThis("no statement ends, or statements hold others")
 
-    def stub(self, text: str, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
+    def top(self) -> Parts:
+        """The statements, each with what follows its semicolon on the line."""
+        text, starts = self._text, np.append(0, self._ends + 1)
+        ends = self._ends[self._ends < len(text)]
+        for index in np.flatnonzero(codes_of(self._data)[ends] != ord("\n")).tolist():
+            end = int(ends[index])
+            line = _LINE_END.match(text, end)
+            starts[index + 1] = line.end() if line else end
+        if not text[starts[-1] :].strip():
+            starts = starts[:-1]
+        return Parts.tiled(starts, 0, len(text), what="statements")
+
+    def open(self, start: int, stop: int) -> Parts | None:
+        """The rows of an insert."""
+        values = _VALUES.search(self._text, start, stop)
+        return None if values is None else self._rows(values.end(), stop)
+
+    def _rows(self, head: int, stop: int) -> Parts | None:
+        """Rows with the comma between them; what follows the last is the tail."""
+        opens, closes = self._nest.outermost()
+        low, high = np.searchsorted(opens, (head, stop))
+        opens, closes = opens[low:high], closes[low:high]
+        if not len(opens) or opens[0] != head:
+            return None
+        commas = np.append(self._commas, stop)
+        commas = commas[np.searchsorted(commas, closes[:-1])]
+        goes_on = commas < opens[1:]
+        for index in np.flatnonzero(goes_on & (commas > closes[:-1] + 1)).tolist():
+            goes_on[index] = not self._text[closes[index] + 1 : commas[index]].strip()
+        n = len(opens) if goes_on.all() else int(goes_on.argmin()) + 1
+        starts, stops = np.append(head, commas[: n - 1] + 1), closes[:n] + 1
+        return Parts(starts, stops, head, int(stops[-1]), joint=",", first=1, what="rows")
+
+    def stub(self, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
         """A comment."""
-        blanks = "\n" if parts.what == "rows" else ""
-        end = "" if parts.what == "rows" else "\n"
-        return f"{blanks}/* … {counted(high - low, parts.what)} left out{where} */{end}"
+        said = f"/* … {counted(high - low, parts.what)} left out{where} */"
+        return f"\n{said}" if parts.what == "rows" else f"{said}\n"
 
-    def leaf(self, text: str, start: int, stop: int, room: int, where: str) -> str | None:
+    def leaf(self, start: int, stop: int, room: int, where: str) -> str | None:
         """Statements without rows stay whole."""
         return None
 
     def finish(self, told: str) -> str:
-        """Raises `NotThis` where parentheses or quotes do not match any more."""
-        for _ in _tokens(told):
-            pass
+        """Nothing more to do."""
         return told
 
-
-def _tokens(text: str, start: int = 0, stop: int | None = None) -> Iterator[tuple[str, int, int]]:
-    """Commas, semicolons and closing parentheses outside quotes: what, the depth behind it, where."""
-    depth = 0
-    for match in _TOKEN.finditer(text, start, len(text) if stop is None else stop):
-        char = match.group()
-        if len(char) > 1:
-            continue
-        depth += (char == "(") - (char == ")")
-        if depth < 0:
-            raise NotThis(f"parentheses do not match at {match.start()}")
-        yield char, depth, match.start()
-    if depth:
-        raise NotThis("a parenthesis is open")
+    def check(self, told: str) -> None:
+        """Raises `NotThis` where parentheses or quotes do not match any more."""
+        _nest(flat(told))
 
 
-def _statements(text: str) -> Parts:
-    ends = [at + 1 for char, depth, at in _tokens(text) if char == ";" and depth == 0]
-    if not ends or _BLOCK.search(text):
-        raise NotThis("no statement ends, or statements hold others")
-    starts = [0]
-    for end in ends:
-        line = _LINE_END.match(text, end)
-        starts.append(line.end() if line else end)
-    if not text[starts[-1] :].strip():
-        starts.pop()
-    return Parts(starts, [*starts[1:], len(text)], 0, len(text), what="statements")
+def _nest(data: bytes) -> Nest:
+    return Nest(data, Quoted.of(data, _QUOTED).outside(marked(data, _MARKS)))
 
 
-def _rows(text: str, head: int, stop: int) -> Parts | None:
-    """Rows with the comma between them; what follows the last is the tail."""
-    starts, stops = [head], list[int]()
-    closed = head
-    try:
-        for char, depth, at in _tokens(text, head, stop):
-            if depth:
-                continue
-            if char == ")" and len(stops) < len(starts):
-                closed = at + 1
-                stops.append(closed)
-                if not _COMMA.match(text, closed, stop):
-                    break
-            elif char == "," and len(stops) == len(starts):
-                starts.append(at + 1)
-    except NotThis:
-        return None
-    starts = starts[: len(stops)]
-    return Parts(starts, stops, head, closed, joint=",", first=1, what="rows") if starts else None
+def _has_block(lowered: bytes) -> bool:
+    """Whether a statement may hold others; the words are looked for first, for they are rare."""
+    for word in _BLOCK_WORDS:
+        at = lowered.find(word)
+        while at >= 0:
+            if _BLOCK.match(lowered, at):
+                return True
+            at = lowered.find(word, at + 1)
+    return False

@@ -4,100 +4,135 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
-from itertools import accumulate
+
+import numpy as np
 
 from contextkit.compression.kinds import RULE
-from contextkit.compression.structure.eliding import NotThis, Parts, counted
+from contextkit.compression.structure.arrays import codes_of, flat, marked, table
+from contextkit.compression.structure.parts import NotThis, Parts, Places, bounds_of, counted
+
+_QUOTE, _LINE_END = table(b'"'), ord("\n")
 
 
-@dataclass(frozen=True, slots=True)
 class MarkdownTable:
     """A pipe table: header and rule stay."""
 
-    stub_is_part: bool = False
+    stub_is_part = False
 
-    def open(self, text: str, start: int, stop: int) -> Parts | None:
-        """One part a row. Raises `NotThis` where the second line is no rule."""
-        if start or stop != len(text):
-            return None
-        lines = text.splitlines(keepends=True)
-        if len(lines) < 3 or not RULE.match(lines[1]) or "|" not in lines[0]:
+    def __init__(self, text: str) -> None:
+        """Raises `NotThis` where the second line is no rule."""
+        self._text = text
+        self._lines = text.splitlines(keepends=True)
+        if len(self._lines) < 3 or not RULE.match(self._lines[1]) or "|" not in self._lines[0]:
             raise NotThis("no rule under a header")
-        bounds = [*accumulate(map(len, lines), initial=start)]
-        return Parts(bounds[:-1], bounds[1:], start, stop, first=2, what="rows")
 
-    def stub(self, text: str, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
+    def top(self) -> Parts:
+        """One part a row."""
+        edges = bounds_of([*map(len, self._lines)])
+        return Parts(edges[:-1], edges[1:], 0, len(self._text), first=2, what="rows")
+
+    def open(self, start: int, stop: int) -> Parts | None:
+        """A row has no parts."""
+        return None
+
+    def stub(self, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
         """A row whose first cell says what left."""
-        header = text[parts.starts[0] : parts.stops[0]].strip()
+        header = self._lines[0].strip()
         n = header.replace(r"\|", "").strip("|").count("|")
-        end = "\n" if text[parts.stops[high - 1] - 1] == "\n" else ""
+        end = "\n" if self._lines[high - 1].endswith("\n") else ""
         return f"| … {counted(high - low, parts.what)} left out{where} |{' |' * n}{end}"
 
-    def leaf(self, text: str, start: int, stop: int, room: int, where: str) -> str | None:
+    def leaf(self, start: int, stop: int, room: int, where: str) -> str | None:
         """Rows stay whole."""
         return None
 
     def finish(self, told: str) -> str:
-        """Valid as it is."""
+        """Nothing more to do."""
         return told
 
+    def check(self, told: str) -> None:
+        """Valid as it is."""
 
-@dataclass(frozen=True, slots=True)
+
 class Delimited:
     """CSV, TSV and their kind; a row may be several lines where a quoted cell is."""
 
-    delimiter: str
-    stub_is_part: bool = False
+    stub_is_part = False
 
-    def open(self, text: str, start: int, stop: int) -> Parts | None:
-        """One part a row. Raises `NotThis` where rows differ in their number of columns."""
-        if start or stop != len(text):
-            return None
-        lines = text.splitlines(keepends=True) if "\r" in text else io.StringIO(text).readlines()
-        bounds = [*accumulate(map(len, lines), initial=0)]
-        if '"' in text:
-            ends, widths = _rows(lines, self.delimiter)
-            bounds = [0, *(bounds[end] for end in ends)]
-        else:
-            widths = {line.count(self.delimiter) + 1 for line in lines}
-        if len(bounds) < 4 or len(widths) != 1 or widths == {1}:
+    def __init__(self, text: str, delimiter: str) -> None:
+        """Raises `NotThis` where rows differ in their number of columns."""
+        self._text, self._delimiter = text, delimiter
+        found = _plain_rows(text, delimiter)
+        edges, widths = found if found is not None else _read_rows(text, delimiter)
+        if len(edges) < 4 or len(widths) != 1 or widths == {1}:
             raise NotThis("rows of different widths")
-        return Parts(bounds[:-1], bounds[1:], 0, stop, first=1, what="rows")
+        self._edges = edges
 
-    def stub(self, text: str, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
+    def top(self) -> Parts:
+        """One part a row."""
+        edges = self._edges
+        return Parts(edges[:-1], edges[1:], 0, len(self._text), first=1, what="rows")
+
+    def open(self, start: int, stop: int) -> Parts | None:
+        """A row has no parts."""
+        return None
+
+    def stub(self, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
         """A row whose first cell says what left."""
-        header = next(csv.reader([text[: parts.stops[0]]], delimiter=self.delimiter))
-        last = text[parts.starts[high - 1] : parts.stops[high - 1]]
+        header = self._text[slice(*parts.span(0, 1))]
+        columns = len(next(csv.reader([header], delimiter=self._delimiter)))
+        last = self._text[slice(*parts.span(high - 1, high))]
         end = last[len(last.rstrip("\r\n")) :]
         said = f"… {counted(high - low, parts.what)} left out{where.replace(',', '')}"
-        return said + self.delimiter * (len(header) - 1) + end
+        return said + self._delimiter * (columns - 1) + end
 
-    def leaf(self, text: str, start: int, stop: int, room: int, where: str) -> str | None:
+    def leaf(self, start: int, stop: int, room: int, where: str) -> str | None:
         """Rows stay whole."""
         return None
 
     def finish(self, told: str) -> str:
+        """Nothing more to do."""
+        return told
+
+    def check(self, told: str) -> None:
         """Raises `NotThis` where a stub would stand in a wrong place: rows are counted again."""
         lines = io.StringIO(told, newline="")
         try:
-            widths = {len(row) for row in csv.reader(lines, delimiter=self.delimiter, strict=True)}
+            widths = {len(row) for row in csv.reader(lines, delimiter=self._delimiter, strict=True)}
         except csv.Error as error:
             raise NotThis(str(error)) from None
         if len(widths) != 1:
             raise NotThis("rows of different widths")
-        return told
 
 
-def _rows(lines: list[str], delimiter: str) -> tuple[list[int], set[int]]:
-    """Behind which line each row ends, and how many columns rows have."""
+def _plain_rows(text: str, delimiter: str) -> tuple[Places, set[int]] | None:
+    """The edges of rows and how many columns rows have; None where quotes may stand within a cell."""
+    data = flat(text)
+    codes = np.append(codes_of(data), np.uint8(_LINE_END))
+    quotes = marked(data, _QUOTE)
+    before, behind = codes[quotes[::2] - 1], codes[quotes[1::2] + 1]
+    edge = np.zeros(256, dtype=np.bool_)
+    edge[[_LINE_END, ord(delimiter), ord('"')]] = True
+    if "\r" in text or len(quotes) % 2 or not (edge[before].all() and edge[behind].all()):
+        return None
+    ends, cells = (
+        places[np.searchsorted(quotes, places) % 2 == 0]
+        for places in (marked(data, table(b"\n")), marked(data, table(delimiter.encode())))
+    )
+    edges = np.append(0, ends + 1)
+    if edges[-1] < len(text):
+        edges = np.append(edges, len(text))
+    widths = np.diff(np.searchsorted(cells, edges)) + 1
+    return edges, {int(width) for width in np.unique(widths)}
+
+
+def _read_rows(text: str, delimiter: str) -> tuple[Places, set[int]]:
+    """The same, read cell by cell."""
+    lines = text.splitlines(keepends=True) if "\r" in text else io.StringIO(text).readlines()
+    edges = bounds_of([*map(len, lines)])
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    ends: list[int] = []
-    widths: set[int] = set()
     try:
-        for row in reader:
-            ends.append(reader.line_num)
-            widths.add(len(row))
+        rows = [(reader.line_num, len(row)) for row in reader]
     except csv.Error as error:
         raise NotThis(str(error)) from None
-    return ends, widths
+    return np.append(0, edges[[end for end, _ in rows]]), {width for _, width in rows}

@@ -2,40 +2,76 @@
 
 from __future__ import annotations
 
+import importlib
 import re
-from dataclasses import dataclass
-from functools import cache
+from typing import Any
 
-from contextkit.compression.structure.eliding import NotThis, Parts, counted
+import numpy as np
 
-_ENTRY = re.compile(r"^ *[^ \n#]", re.MULTILINE)
+from contextkit.compression.structure.arrays import Margin, codes_of, flat
+from contextkit.compression.structure.parts import NotThis, Parts, counted
+
+_ANCHOR = re.compile(rb"[&*]\w")
+_TAB = re.compile(rb"\n *\t")
 _KEY = re.compile(
     r"[ ]*(?:- +)*(?:[^\s#\"'{\[][^:#\n]*|\"[^\"\n]*\"|'[^'\n]*'):[ \t]*(?:#[^\n]*)?\n"
 )
+_BLANKS = re.compile(r"[ ]*")
 
 
-@dataclass(frozen=True, slots=True)
 class Yaml:
     """Entries of mappings and items of sequences are the parts, found by indentation."""
 
-    stub_is_part: bool = False
+    stub_is_part = False
 
-    def open(self, text: str, start: int, stop: int) -> Parts | None:
-        """Raises `NotThis` for what has tabs, anchors, several documents, or no entries."""
-        if start == 0 and stop == len(text):
-            if re.search(r"^[ ]*\t|[&*]\w|^---.*\n(?:.*\n)*---|^%", text, re.MULTILINE):
-                raise NotThis("tabs, anchors, directives or several documents")
-            head = 4 if text.startswith("---\n") else 0
-            return _entries(text, start, head, stop)
-        line_end = text.find("\n", start, stop) + 1
-        if not line_end or not _KEY.match(text, start):
+    def __init__(self, text: str) -> None:
+        """Raises `NotThis` for what has tabs, anchors, directives or several documents."""
+        self._text, data = text, b"\n" + flat(text)
+        if (
+            ((b"&" in data or b"*" in data) and _ANCHOR.search(data))
+            or b"\n%" in data
+            or data.count(b"\n---") > 1
+            or (b"\t" in data and _TAB.search(data))
+        ):
+            raise NotThis("tabs, anchors, directives or several documents")
+        margin = Margin.of(data[1:])
+        self._lines = margin.only(margin.firsts != ord("#"))
+        letters = np.append(codes_of(data), 32)[self._lines.starts + self._lines.indents + 2]
+        self._items = (self._lines.firsts == ord("-")) & np.isin(letters, (32, 10))
+        """Which lines begin an item of a sequence."""
+
+    def top(self) -> Parts:
+        """Raises `NotThis` where nothing is an entry."""
+        head = 4 if self._text.startswith("---\n") else 0
+        parts = self._entries(head, len(self._text))
+        if parts is None:
+            raise NotThis("no entries")
+        return parts
+
+    def open(self, start: int, stop: int) -> Parts | None:
+        """The entries below a key. Raises `NotThis` for one further left than the first."""
+        line_end = self._text.find("\n", start, stop) + 1
+        if not line_end or not _KEY.match(self._text, start):
             return None
-        return _entries(text, start, line_end, stop)
+        return self._entries(line_end, stop)
 
-    def stub(self, text: str, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
+    def _entries(self, head: int, stop: int) -> Parts | None:
+        """Entries at the indentation of the first; deeper lines go with theirs."""
+        low, high = map(int, np.searchsorted(self._lines.starts, (head, stop)))
+        if low == high:
+            return None
+        indents, level = self._lines.indents[low:high], self._lines.indents[low]
+        if (indents < level).any():
+            raise NotThis("an entry stands further left than the first")
+        of_items = bool(self._items[low])
+        begins = (indents == level) & (self._items[low:high] == of_items)
+        starts = self._lines.starts[low:high][begins]
+        what = "items" if of_items else "keys"
+        return Parts.tiled(starts, head, stop, skeleton=not of_items, what=what)
+
+    def stub(self, parts: Parts, low: int, high: int, alone: bool, where: str) -> str:
         """A comment; where nothing stays, an empty value of the kind that was there."""
-        first = text[parts.starts[low] : parts.stops[low]]
-        indent = re.match(r"[ ]*", first)
+        indent = _BLANKS.match(self._text, int(parts.starts[low]))
         blanks = indent.group() if indent else ""
         said = f"# … {counted(high - low, parts.what)} left out{where}\n"
         if not alone:
@@ -43,44 +79,21 @@ class Yaml:
         empty = "[]" if parts.what == "items" else "{}"
         return f"{blanks} {empty}  {said}"
 
-    def leaf(self, text: str, start: int, stop: int, room: int, where: str) -> str | None:
+    def leaf(self, start: int, stop: int, room: int, where: str) -> str | None:
         """Scalars stay whole."""
         return None
 
     def finish(self, told: str) -> str:
-        """Loaded again; raises `NotThis` where that fails."""
-        import yaml
-
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        try:
-            value = yaml.load(told, Loader=loader)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise NotThis(str(error)) from None
-        if not isinstance(value, dict | list):
-            raise NotThis("no entries are left")
+        """Nothing more to do."""
         return told
 
-
-def _entries(text: str, start: int, head: int, stop: int) -> Parts | None:
-    """Entries at the indentation of the first; deeper lines go with theirs."""
-    first = _ENTRY.search(text, head, stop)
-    if first is None:
-        return None
-    level = first.end() - first.start() - 1
-    what = "items" if text.startswith(("- ", "-\n"), first.end() - 1) else "keys"
-    starts: list[int] = []
-    for match in _at_most(level).finditer(text, head, stop):
-        if match.end() - match.start() - 1 < level:
-            raise NotThis("an entry stands further left than the first")
-        if (what == "items") == text.startswith(("- ", "-\n"), match.end() - 1):
-            starts.append(match.start())
-    if not starts:
-        return None
-    starts[0] = head
-    return Parts(starts, [*starts[1:], stop], head, stop, skeleton=what == "keys", what=what)
-
-
-@cache
-def _at_most(level: int) -> re.Pattern[str]:
-    """Lines indented by `level` or less that say something, up to their first letter."""
-    return re.compile(rf"^ {{0,{level}}}[^ \n#]", re.MULTILINE)
+    def check(self, told: str) -> None:
+        """Parsed again; raises `NotThis` where that fails or no collection is left."""
+        yaml: Any = importlib.import_module("yaml")
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        try:
+            events: list[Any] = [*yaml.parse(told, Loader=loader)]
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise NotThis(str(error)) from None
+        if len(events) < 3 or not isinstance(events[2], yaml.CollectionStartEvent):
+            raise NotThis("no entries are left")

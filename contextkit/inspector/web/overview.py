@@ -1,8 +1,8 @@
 """A whole thread at a glance: sums, and buckets of turns for the strip above the charts.
 
 Reading ten thousand ledgers takes longer than a page may, so a summary grows: every request reads on
-for a moment where the one before stopped, and what was read is kept as plain numbers. Closed turns
-never change, so nothing is read twice.
+for a moment where the one before stopped, and what was read is kept as plain numbers, taken from the
+ledgers' JSON without making ledgers of it. Closed turns never change, so nothing is read twice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import isnan, nan
 from threading import Lock
 from typing import Any
 
-from contextkit.inspector.bill import bill, gaps
+from contextkit.inspector.bill import TOLERANCE
 from contextkit.inspector.web.reading import Reading
 
 PAGE = 100
@@ -33,7 +33,6 @@ class Summary:
         self._lock = Lock()
         self._columns = {name: array("q") for name in (*_SUMS, "limit", "moved")}
         self._cost, self._uncached = array("d"), array("d")
-        self._closed_at = ""
         self._moves: dict[str, dict[str, Any]] = {}
 
     @property
@@ -53,31 +52,15 @@ class Summary:
 
     def _read_page(self, reading: Reading) -> bool:
         start = self.n_read + 1
-        found = reading.ledgers(start, start + PAGE, with_decisions=False)
-        times = [turn.closed_at for turn, _ in found]
-        between = gaps([self._closed_at, *times])[1:] if self._closed_at else gaps(times)
-        ledgers = [ledger for _, ledger in found]
-        for ledger, line in zip(ledgers, bill(ledgers, reading.manager.rule, between), strict=True):
-            prefix = ledger.prefix
-            row = {
-                "input": line.input_tokens,
-                "read": line.read_tokens,
-                "write": line.write_tokens,
-                "fresh": line.fresh_tokens,
-                "output": line.output_tokens,
-                "missed": line.missed_tokens,
-                "rewritten": prefix.rewritten_tokens,
-                "limit": ledger.limit_tokens,
-                "moved": int(prefix.moved),
-            }
-            for name, value in row.items():
-                self._columns[name].append(value)
-            self._cost.append(nan if line.cost_usd is None else line.cost_usd)
-            uncached = ledger.forecast.uncached_usd
-            self._uncached.append(nan if uncached is None else uncached)
-            if prefix.moved:
-                self._add_move(prefix.policy, prefix.rewritten_tokens, prefix.cost_usd)
-        self._closed_at = times[-1] if times else self._closed_at
+        found = reading.figures(start, start + PAGE)
+        for row in map(_row, found):
+            for column, number in zip(self._columns.values(), row, strict=True):
+                column.append(number)
+        self._cost.extend(_number(_cost(value)) for value in found)
+        self._uncached.extend(_number(value["forecast"]["uncached_usd"]) for value in found)
+        for prefix in (value["prefix"] for value in found):
+            if prefix["moved"]:
+                self._add_move(prefix["policy"], prefix["rewritten_tokens"], prefix["cost_usd"])
         return bool(found)
 
     def _add_move(self, policy: str, tokens: int, usd: float | None) -> None:
@@ -107,6 +90,39 @@ class Summary:
             "moved": [sum(columns["moved"][n : n + size]) for n in starts],
             "missed": [sum(columns["missed"][n : n + size]) for n in starts],
         }
+
+
+def _row(value: dict[str, Any]) -> tuple[int, ...]:
+    """A turn's numbers in the order of the columns, each as `bill` has it on its line."""
+    usage, forecast, prefix = value["usage"], value["forecast"], value["prefix"]
+    total, read, written = value["input_tokens"], forecast["read_tokens"], forecast["write_tokens"]
+    output = missed = 0
+    if usage:
+        total, output = usage["input_tokens"], usage["output_tokens"]
+        missed = max(0, read - usage["cache_read_tokens"])
+        read, written = usage["cache_read_tokens"], usage["cache_write_tokens"]
+    return (
+        total,
+        read,
+        written,
+        max(0, total - read - written),
+        output,
+        missed if missed > TOLERANCE * total else 0,
+        prefix["rewritten_tokens"],
+        value["limit_tokens"],
+        prefix["moved"],
+    )
+
+
+def _cost(value: dict[str, Any]) -> float | None:
+    """The real cost of a turn where it is known, else what its input is expected to cost."""
+    cost: float | None = value["cost_usd"]
+    expected: float | None = value["forecast"]["cost_usd"]
+    return expected if cost is None else cost
+
+
+def _number(usd: float | None) -> float:
+    return nan if usd is None else usd
 
 
 class Summaries:

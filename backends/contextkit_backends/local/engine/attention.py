@@ -22,6 +22,7 @@ from contextkit_backends.local import kernels
 from contextkit_backends.local.engine.adapter import AttentionLayer
 from contextkit_backends.local.engine.batch import Batch, Prefill
 from contextkit_backends.local.engine.context import Call
+from contextkit_backends.local.engine.fresh import Group, grouped
 from contextkit_backends.local.engine.pool import KVPool
 
 
@@ -34,6 +35,7 @@ class PagedForward:
         self.batch, self.pool, self.layers = batch, pool, layers
         self.positions: Tensor | None = batch.positions[None]
         self._turns: dict[int, tuple[Tensor, Tensor]] = {}
+        self._groups: dict[tuple[int, ...], list[Group | Prefill]] = {}
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, call: Call) -> Tensor:
         """`query [1, Hq, n, D]` and new `key`, `value` to `[1, n, Hq, Dv]`."""
@@ -58,16 +60,35 @@ class PagedForward:
         if batch.decode is not None:
             turned = None if q_head is None else q_head[:n]
             out[:n] = kernels.decode(q[:n], turned, keys, values, batch.decode, **said)
-        for part in batch.prefills:
-            new = slice(part.start, part.stop)
-            if _attends_to_itself_alone(part, call):
-                out[new] = kernels.dense_prefill(q[new], k[new], v[new], scale=call.scale)
+        fresh = [part for part in batch.prefills if _attends_to_itself_alone(part, call)]
+        for group in self._together(fresh):
+            if isinstance(group, Group):
+                group.attend(q, k, v, out, call.scale)
                 continue
+            new = slice(group.start, group.stop)
+            out[new] = kernels.dense_prefill(
+                q[None, new], k[None, new], v[None, new], scale=call.scale
+            )[0]
+        answered = {part.start for part in fresh}
+        for part in batch.prefills:
+            if part.start in answered:
+                continue
+            new = slice(part.start, part.stop)
             turned = None if q_head is None else q_head[new]
             out[new] = kernels.prefill(
                 q[new], turned, keys, values, part.meta, part.first_position, **said
             )
         return out[None]
+
+    def _together(self, fresh: list[Prefill]) -> list[Group | Prefill]:
+        """Worked out once for all layers of a kind."""
+        key = tuple(part.start for part in fresh)
+        if key not in self._groups:
+            self._groups[key] = [
+                Group.of(parts, self.batch.input_ids.device) if len(parts) > 1 else parts[0]
+                for parts in grouped(fresh)
+            ]
+        return self._groups[key]
 
     def _turned(self, seen: AttentionLayer, q: Tensor) -> Tensor:
         assert seen.rope is not None
@@ -80,6 +101,6 @@ class PagedForward:
 
 def _attends_to_itself_alone(part: Prefill, call: Call) -> bool:
     """Whether plain causal attention over the new tokens is all there is."""
-    windows = [part.meta.window, None if call.window is None else call.window - 1]
+    windows = [part.sequence.window, None if call.window is None else call.window - 1]
     whole = all(window is None or part.stop - part.start <= window + 1 for window in windows)
     return part.first_position == 0 and whole and call.softcap is None and call.sink_logits is None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -25,14 +26,21 @@ class Row:
     token_ids: Items[int]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Prefill:
     """Tokens `start … stop - 1` of the batch are one sequence's, from `first_position` on."""
 
     start: int
     stop: int
     first_position: int
-    meta: PagedMeta
+    sequence: Sequence
+    device: torch.device
+
+    @cached_property
+    def meta(self) -> PagedMeta:
+        """Where the sequence's keys lie; a sequence that begins here may never be asked for it."""
+        n = self.first_position + self.stop - self.start
+        return paged_meta([self.sequence], [n], self.device)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -94,8 +102,7 @@ def make_batch(rows: Items[Row], slots: Items[Items[int]], device: torch.device)
         if n_new == 1:
             decoding.append(sequence)
         else:
-            meta = paged_meta([sequence], [first + n_new], device)
-            prefills.append(Prefill(start, len(token_ids), first, meta))
+            prefills.append(Prefill(start, len(token_ids), first, sequence, device))
     lengths = [sequence.length + 1 for sequence in decoding]
     numbers = torch.tensor(
         [token_ids, positions, gaps, flat_slots], dtype=torch.int64, device=device
@@ -135,5 +142,5 @@ def paged_meta(sequences: Items[Sequence], lengths: Items[int], device: torch.de
         floor=tensor([sequence.floor for sequence in sequences], torch.int64),
         window=window,
         head_windowed=window is None,
-        is_packed=tensor([padded(row.is_packed) for row in found], torch.bool) if packs else None,
+        is_packed=tensor([padded(row.is_packed) for row in found], torch.int8) if packs else None,
     )

@@ -47,7 +47,7 @@ class _Buffers:
             answers=zeros(rows),
             length=zeros(rows) - 1,
             table=zeros(rows, width, dtype=torch.int32),
-            is_packed=zeros(rows, width, dtype=torch.bool) if packs else None,
+            is_packed=zeros(rows, width, dtype=torch.int8) if packs else None,
             numbers=zeros(3, rows, dtype=torch.int32),
             floor=zeros(rows),
         )
@@ -124,7 +124,7 @@ class DecodeGraphs:
         table = _host([*row.table], torch.int32)
         buffers.table[n, : len(row.table)].copy_(table, non_blocking=True)
         if buffers.is_packed is not None:
-            packed = _host([*row.is_packed], torch.bool)
+            packed = _host([*row.is_packed], torch.int8)
             buffers.is_packed[n, : len(row.table)].copy_(packed, non_blocking=True)
         numbers = _host([row.n_head_pages, row.tail_first, sequence.head], torch.int32)
         buffers.numbers[:, n].copy_(numbers, non_blocking=True)

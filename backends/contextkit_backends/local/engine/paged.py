@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence as Items
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -48,6 +49,9 @@ class Paged:
             working_tokens=_working_tokens(settings),
             **where,
         )
+        short_tokens = settings.head_tokens % settings.page_tokens
+        if size.n_packed and short_tokens:
+            size = replace(size, n_short=SEQUENCES, short_tokens=short_tokens)
         biases = [
             None if x.key_bias is None or x.rope is None or x.rope.start else (x.key_bias, x.rope)
             for x in adapted.layers

@@ -46,6 +46,7 @@ class PagePool:
         *,
         page_tokens: int = 64,
         n_packed: int = 0,
+        n_short: int = 0,
         on_evict: Callable[[int], None] | None = None,
     ) -> None:
         if page_tokens < 1 or page_tokens & (page_tokens - 1):
@@ -55,6 +56,8 @@ class PagePool:
         self.n_pages = n_pages
         self.n_packed = n_packed
         self.page_tokens = page_tokens
+        self.short = PagePool(n_short, page_tokens=page_tokens) if n_short else None
+        """Of a packed pool: places for the sinks of a page whose other tokens have left."""
         self.on_evict = on_evict
         self.reclaim: Callable[[], bool] | None = None
         """Asked for pages when too few are available; True where it gave some back."""

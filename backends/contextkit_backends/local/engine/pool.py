@@ -53,6 +53,10 @@ class PoolSize:
 
     n_pages: int
     n_packed: int = 0
+    n_short: int = 0
+    """Places of a packed pool for the sinks of a sequence's last page of them."""
+    short_tokens: int = 0
+    """Sinks that such a place holds."""
 
 
 def choose_size(
@@ -107,10 +111,19 @@ class KVPool:
         self.dtype, self.device = dtype, torch.device(device)
         self.keys = [self._empty(shape.n_kv_heads, shape.key_dim) for shape in shapes]
         self.values = [self._empty(shape.n_kv_heads, shape.value_dim) for shape in shapes]
+        self.short_keys = [self._empty_short(shape.n_kv_heads, shape.key_dim) for shape in shapes]
+        self.short_values = [
+            self._empty_short(shape.n_kv_heads, shape.value_dim) for shape in shapes
+        ]
         self.packed: list[PackedPages] = []
         self._angles: list[tuple[Rope, Any, Any]] = []
         if size.n_packed:
-            self.packed = [self._empty_packed(shape) for shape in shapes]
+            self.packed = [
+                replace(self._empty_packed(shape), short_keys=keys, short_values=values)
+                for shape, keys, values in zip(
+                    shapes, self.short_keys, self.short_values, strict=True
+                )
+            ]
             for layer, bias in enumerate(biases or []):
                 if bias is not None and not bias[1].start:
                     self._add_bias(layer, *bias)
@@ -118,24 +131,41 @@ class KVPool:
     def page_pool(self) -> PagePool:
         """The bookkeeping for this pool's pages, all free."""
         return PagePool(
-            self.size.n_pages, page_tokens=self.page_tokens, n_packed=self.size.n_packed
+            self.size.n_pages,
+            page_tokens=self.page_tokens,
+            n_packed=self.size.n_packed,
+            n_short=self.size.n_short,
         )
 
     def bytes(self) -> int:
         """Everything that is allocated, scales included."""
         full: int = sum(tensor.nbytes for tensor in (*self.keys, *self.values))
-        return full + sum(packed_bytes(layer) for layer in self.packed)
+        short: int = sum(tensor.nbytes for tensor in (*self.short_keys, *self.short_values))
+        return full + short + sum(packed_bytes(layer) for layer in self.packed)
 
     def used_bytes(self, pages: PagePool) -> int:
         """The share of pages in use."""
         full = sum(s.page_bytes(self.page_tokens, self.dtype.itemsize) for s in self.shapes)
         packed = sum(s.page_bytes(self.page_tokens, None) for s in self.shapes)
-        return full * pages.counts().used + packed * pages.counts(packed=True).used
+        n_bytes = full * pages.counts().used + packed * pages.counts(packed=True).used
+        if pages.short is None:
+            return n_bytes
+        return (
+            n_bytes + full * self.size.short_tokens // self.page_tokens * pages.short.counts().used
+        )
 
     def copy_page(self, source: int, target: int) -> None:
         """Copy a full-precision page in every layer."""
         for tensor in (*self.keys, *self.values):
             tensor[target].copy_(tensor[source])
+
+    def shorten(self, source: int, target: int) -> None:
+        """Copy the sinks of a full-precision page to a place of the short pool, in every layer."""
+        for whole, short in (
+            *zip(self.keys, self.short_keys, strict=True),
+            *zip(self.values, self.short_values, strict=True),
+        ):
+            short[target].copy_(whole[source, :, : self.size.short_tokens])
 
     def pack(self, filled: list[Filled]) -> None:
         """Quantise full pages into their packed targets, in every layer."""
@@ -171,6 +201,10 @@ class KVPool:
 
     def _empty(self, n_heads: int, dim: int) -> Any:
         return zeros((self.size.n_pages, n_heads, self.page_tokens, dim), self.dtype, self.device)
+
+    def _empty_short(self, n_heads: int, dim: int) -> Any:
+        shape = (self.size.n_short, n_heads, self.size.short_tokens, dim)
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)
 
     def _empty_packed(self, shape: LayerShape) -> PackedPages:
         return empty_packed(

@@ -3,12 +3,9 @@
 Keys: 4 bits, one scale and one zero for each channel of each page (KIVI, arXiv:2402.02750), after the
 constant part of the key (its projection's bias, rotated to the token's position) has been taken off, since
 rotation smears a large bias over the range of a fast channel. Attention adds that part's score again.
-Values: 8 bits, symmetric, one scale for each token. Scales are float16, and codes are chosen against the
-rounded scales. A page is quantised once, when it is full.
-
-    keys   [n, heads, P, D]   uint8 [n, heads, P, D/2], scale and zero [n, heads, D]
-                              (low nibble: channel d, high nibble: channel d + D/2)
-    values [n, heads, P, Dv]  int8 [n, heads, P, Dv], scale [n, heads, P]
+Scale and zero are a byte each: the scale has 3 bits of mantissa, the zero is a whole number of scales.
+Values: 8 bits, symmetric, one float16 scale for each token. Codes are chosen against the rounded scales.
+A page is quantised once, when it is full. Shapes are in `PackedPages`.
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ import torch
 from contextkit_backends.local.engine.memory import zeros
 from contextkit_backends.local.engine.rope import Rope
 from contextkit_backends.local.kernels.base import KeyBias, PackedPages
+from contextkit_backends.local.kernels.plain import scale_of
 
 
 def empty_packed(
@@ -33,9 +31,8 @@ def empty_packed(
 
     return PackedPages(
         keys=room(page_tokens, key_dim // 2, dtype=torch.uint8),
-        key_scale=room(key_dim, dtype=torch.float16),
-        key_zero=room(key_dim, dtype=torch.float16),
-        values=room(value_dim, page_tokens, dtype=torch.int8).transpose(2, 3),
+        key_grid=room(key_dim // 2, 4, dtype=torch.uint8),
+        values=room(value_dim, page_tokens, dtype=torch.uint8).transpose(2, 3),
         value_scale=room(page_tokens, dtype=torch.float16),
     )
 
@@ -87,16 +84,31 @@ def centre(bias: KeyBias, pages: Any) -> Any:
 def quantise(keys: Any, values: Any, offset: Any | None = None) -> PackedPages:
     """Full pages `[n, heads, P, D]` and `[n, heads, P, Dv]`; `offset`, shaped as they, leaves the keys."""
     rest = keys.float() if offset is None else keys.float() - offset
-    low, high = rest.amin(-2), rest.amax(-2)
-    zero = low.half()
-    scale = ((high - zero.float()) / 15).half()
-    codes = _divide(rest - zero.float().unsqueeze(-2), scale.unsqueeze(-2))
-    codes = codes.round().clamp(0, 15).to(torch.uint8)
+    codes, grid = _on_grid(rest)
     half = codes.shape[-1] // 2
     nibbles = codes[..., :half] | codes[..., half:] << 4
     value_scale = (values.float().abs().amax(-1) / 127).half()
-    value_codes = _divide(values.float(), value_scale.unsqueeze(-1)).round().clamp(-127, 127)
-    return PackedPages(nibbles, scale, zero, value_codes.to(torch.int8), value_scale)
+    value_codes = _divide(values.float(), value_scale.unsqueeze(-1)).round().clamp(-127, 127) + 128
+    return PackedPages(nibbles, grid, value_codes.to(torch.uint8), value_scale)
+
+
+def _on_grid(keys: Any) -> tuple[Any, Any]:
+    """Codes `[..., P, D]` and the grid's bytes `[..., D/2, 4]` of keys `[..., P, D]`.
+
+    The scale is rounded up: a smaller one, which cuts a channel's ends, has less squared error and a
+    higher perplexity.
+    """
+    low, high = keys.amin(-2), keys.amax(-2)
+    step = torch.maximum((high - low) / 15, torch.maximum(-low / 128, high / 142))
+    bits = step.half().view(torch.int16).to(torch.int32)
+    scale_byte = ((bits + 127) >> 7).clamp(0, 247).to(torch.uint8)
+    scale = scale_of(scale_byte)
+    zero = _divide(low, scale).round().clamp(-128, 127)
+    codes = _divide(keys, scale.unsqueeze(-2)).round() - zero.unsqueeze(-2)
+    grid = torch.stack((scale_byte, (zero + 128).to(torch.uint8)), -1)
+    half = grid.shape[-2] // 2
+    grid = torch.stack((grid[..., :half, :], grid[..., half:, :]), -1).flatten(-2)
+    return codes.clamp(0, 15).to(torch.uint8), grid
 
 
 def page_bytes(
@@ -105,14 +117,13 @@ def page_bytes(
     """Bytes of one page of one layer: at `itemsize` bytes a number, or packed (None) with its scales."""
     if itemsize is not None:
         return n_heads * page_tokens * (key_dim + value_dim) * itemsize
-    keys = page_tokens * key_dim // 2 + 2 * 2 * key_dim
+    keys = page_tokens * key_dim // 2 + 2 * key_dim
     values = page_tokens * (value_dim + 2)
     return n_heads * (keys + values)
 
 
 def _tensors(packed: PackedPages) -> tuple[Any, ...]:
-    keys = (packed.keys, packed.key_scale, packed.key_zero)
-    return (*keys, packed.values, packed.value_scale)
+    return (packed.keys, packed.key_grid, packed.values, packed.value_scale)
 
 
 def _divide(number: Any, scale: Any) -> Any:

@@ -20,7 +20,8 @@ class Row(NamedTuple):
     """One row of the block table, as indices into the tensors of each page's class."""
 
     table: tuple[int, ...]
-    is_packed: tuple[bool, ...]
+    is_packed: tuple[int, ...]
+    """0: full precision, 1: packed, 2: of the short pool."""
     n_head_pages: int
     tail_first: int
 
@@ -45,7 +46,7 @@ class Sequence:
             raise ConfigError(f"window: {window} must be at least 1 and at least sinks ({sinks})")
         self.pages, self.storage, self.chain = pages, storage, chain
         self.window = window
-        self.head = sinks if window is not None else 0
+        self.head = self.sinks = sinks if window is not None else 0
         self.floor = 0
         self.length = 0
         self.version = 0
@@ -55,6 +56,8 @@ class Sequence:
         self._reserved = 0
         self._targets: list[int] = []
         self._row: tuple[int, Row] | None = None
+        self.short_head: int | None = None
+        """Where the sinks of the head's last page are, once its other tokens have left."""
 
     def low(self, position: int) -> int:
         """The first position after the head that a query at `position` sees."""
@@ -131,6 +134,7 @@ class Sequence:
     def release_invisible(self) -> None:
         """Give back tail pages that no query from `length` on can see."""
         size = self.pages.page_tokens
+        self._shorten_head()
         n_gone = min(self.low(self.length) // size - self.tail_first, len(self.tail_pages))
         if n_gone <= 0:
             return
@@ -209,13 +213,16 @@ class Sequence:
         """The same past, shared page by page; what either writes from now on is its own."""
         if self._reserved:
             raise EngineError("fork: commit or abandon the reserved tokens first")
-        twin = Sequence(self.pages, self.storage, window=self.window)
+        twin = Sequence(self.pages, self.storage, sinks=self.sinks, window=self.window)
         twin.head, twin.floor, twin.length = self.head, self.floor, self.length
         twin.head_pages, twin.tail_pages = [*self.head_pages], [*self.tail_pages]
         twin.tail_first = self.tail_first
         twin.chain = self.chain.copy() if self.chain is not None else None
         for page in (*twin.head_pages, *twin.tail_pages):
             self.pages.retain(page)
+        if self.short_head is not None and self.pages.short is not None:
+            self.pages.short.retain(self.short_head)
+            twin.short_head = self.short_head
         return twin
 
     def close(self) -> None:
@@ -224,20 +231,26 @@ class Sequence:
         for pages in (self.tail_pages, self.head_pages):
             while pages:
                 self.pages.release(pages.pop())
+        self._release_short_head()
         self.length, self.chain = 0, None
 
     def row(self) -> Row:
         """This sequence's row of the block table, reserved pages included."""
         if self._row is None or self._row[0] != self.version:
-            pages = (*self.head_pages, *self.tail_pages)
-            packed = tuple(self.pages.is_packed(page) for page in pages)
-            table = tuple(
-                page - self.pages.n_pages if is_packed else page
-                for page, is_packed in zip(pages, packed, strict=True)
-            )
-            row = Row(table, packed, len(self.head_pages), self.tail_first)
+            places = [*map(self._place, self.head_pages)]
+            if self.short_head is not None:
+                places.append((self.short_head, 2))
+            n_head = len(places)
+            places += map(self._place, self.tail_pages)
+            table, kinds = zip(*places, strict=True) if places else ((), ())
+            row = Row(table, kinds, n_head, self.tail_first)
             self._row = (self.version, row)
         return self._row[1]
+
+    def _place(self, page: int) -> tuple[int, int]:
+        """A page's index in the tensors of its class, and the class."""
+        packed = self.pages.is_packed(page)
+        return page - self.pages.n_pages * packed, int(packed)
 
     def _blocks(self, n_tokens: int) -> int:
         return -(-n_tokens // self.pages.page_tokens)
@@ -284,10 +297,36 @@ class Sequence:
         self._pages_of(block)[self._index(block)] = page
         self.pages.release(shared)
 
+    def _shorten_head(self) -> None:
+        """Of the head's last page keep the sinks alone, once nothing else in it can be seen."""
+        n_head, short = self._blocks(self.head), self.pages.short
+        gone = self.low(self.length) >= n_head * self.pages.page_tokens
+        whole = not self.head % self.pages.page_tokens or self.head != self.sinks
+        if short is None or whole or not gone or self.short_head is not None:
+            return
+        if short.has_room(1):
+            [self.short_head] = short.allocate()
+            self.storage.shorten(self.head_pages[-1], self.short_head)
+            self.pages.release(self.head_pages.pop())
+            self.version += 1
+
+    def _release_short_head(self) -> None:
+        if self.short_head is not None and self.pages.short is not None:
+            self.pages.short.release(self.short_head)
+        self.short_head = None
+
     def _move_head(self, head: int) -> None:
         """Move pages between head and tail so that the head ends at position `head`."""
         n_old, n_new = self._blocks(self.head), self._blocks(head)
         self.head = head
+        if (
+            self.short_head is not None
+        ):  # what stood behind it has left, and so will what is dropped
+            if n_new < n_old:
+                self._release_short_head()
+            while len(self.head_pages) > n_new:
+                self.pages.release(self.head_pages.pop())
+            return
         if n_new > n_old:
             self.head_pages += self.tail_pages[: n_new - n_old]
             del self.tail_pages[: n_new - n_old]

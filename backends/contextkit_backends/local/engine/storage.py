@@ -25,6 +25,10 @@ class Storage(Protocol):
         """Quantise full pages, all layers."""
         ...
 
+    def shorten(self, source: int, target: int) -> None:
+        """Copy the sinks of a page to a place of the short pool, all layers."""
+        ...
+
 
 class Chain(Protocol):
     """Tells a prefix index which pages of this sequence are full, and of which tokens."""

@@ -6,6 +6,8 @@ visibility and the shapes of the pool are in `base`.
 
 from __future__ import annotations
 
+import importlib
+from contextlib import nullcontext
 from typing import Any
 
 from . import plain
@@ -21,6 +23,8 @@ __all__ = [
     "prefill",
     "write",
 ]
+
+PLANNED_TOKENS = 8192
 
 
 def decode(
@@ -82,18 +86,26 @@ def prefill(
 
 
 def dense_prefill(q: Any, k: Any, v: Any, *, scale: float) -> Any:
-    """Causal attention of a fresh sequence over itself: `[n, n_heads, D] -> [n, n_heads, Dv]`."""
+    """Causal attention of fresh sequences over themselves: `[rows, n, n_heads, D]` to `[…, Dv]`."""
     import torch
 
-    out = torch.nn.functional.scaled_dot_product_attention(
-        q.transpose(0, 1)[None],
-        k.transpose(0, 1)[None],
-        v.transpose(0, 1)[None],
-        is_causal=True,
-        scale=scale,
-        enable_gqa=q.shape[1] != k.shape[1],
-    )
-    return out[0].transpose(0, 1)
+    with _planless() if q.is_cuda and q.shape[1] < PLANNED_TOKENS else nullcontext():
+        out = torch.nn.functional.scaled_dot_product_attention(
+            q.transpose(1, 2),
+            k.transpose(1, 2),
+            v.transpose(1, 2),
+            is_causal=True,
+            scale=scale,
+            enable_gqa=q.shape[2] != k.shape[2],
+        )
+    return out.transpose(1, 2)
+
+
+def _planless() -> Any:
+    """Every backend but cuDNN, which spends 30 ms on a plan for each new shape."""
+    attention: Any = importlib.import_module("torch.nn.attention")
+    kinds = attention.SDPBackend
+    return attention.sdpa_kernel([kinds.FLASH_ATTENTION, kinds.EFFICIENT_ATTENTION, kinds.MATH])
 
 
 def write(keys_pool: Any, values_pool: Any, k: Any, v: Any, slots: Any) -> None:

@@ -28,7 +28,9 @@ class PagedMeta:
     head: Any  # int32 [rows]: positions below are always visible
     floor: Any  # int64 [rows]: positions from the head to here have been evicted
     window: int | None = None  # how many tokens before the query are visible
-    is_packed: Any = None  # bool or int8 [rows, max_pages]: the entry is a page of the packed pool
+    is_packed: Any = (
+        None  # bool or int8 [rows, max_pages]: 1 a page of the packed pool, 2 of the short
+    )
     head_windowed: bool = (
         False  # a layer's own window bounds the head too (an engine without sinks)
     )
@@ -66,19 +68,24 @@ class KeyBias:
 
 @dataclass(frozen=True, slots=True)
 class PackedPages:
-    """The packed pool of one layer: 4-bit keys with a scale per channel and page, 8-bit values.
+    """The packed pool of one layer: 4-bit keys on a grid for each channel and page, 8-bit values.
 
-    A key is `zero + scale * code` with codes 0 … 15: the low nibble of byte `d` is channel `d`, the high
-    one channel `d + D/2`. A value is `scale * code` with codes -127 … 127. The kernels are fastest where
-    `values` has its tokens contiguous: `torch.empty(n, Hkv, Dv, P).transpose(2, 3)`.
+    A key is `scale * (zero + code)` with codes 0 … 15: the low nibble of byte `d` is channel `d`, the high
+    one channel `d + D/2`. The four bytes of `key_grid[..., d, :]` are the scales of these two channels and
+    their zeros. A scale's byte is the exponent and the first three bits of the mantissa of an fp16 number
+    (bits 7 to 14); a zero's byte is 128 more than it. A value is `scale * (code - 128)` with codes
+    1 … 255. The kernels are fastest where `values` has its tokens contiguous:
+    `torch.empty(n, Hkv, Dv, P).transpose(2, 3)`.
     """
 
     keys: Any  # uint8 [n_packed_pages, n_kv_heads, P, D/2]
-    key_scale: Any  # fp16 or fp32 [n_packed_pages, n_kv_heads, D]
-    key_zero: Any  # like key_scale
-    values: Any  # int8 [n_packed_pages, n_kv_heads, P, Dv], any strides
+    key_grid: Any  # uint8 [n_packed_pages, n_kv_heads, D/2, 4]
+    values: Any  # uint8 [n_packed_pages, n_kv_heads, P, Dv], any strides
     value_scale: Any  # fp16 or fp32 [n_packed_pages, n_kv_heads, P]
     bias: KeyBias | None = None
+    # in full precision, the sinks of sequences whose last page of sinks has nothing else to show
+    short_keys: Any = None  # [n_short, n_kv_heads, n_sinks, D]
+    short_values: Any = None  # [n_short, n_kv_heads, n_sinks, Dv]
 
 
 @dataclass(frozen=True, slots=True)

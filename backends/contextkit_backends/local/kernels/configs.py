@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MULTIPROCESSORS = 132
 
@@ -30,14 +30,15 @@ class PrefillConfig:
     stages: int
 
 
-# (architecture, head size up to, bits of a key) -> config; heads of a group are packed up to 16 at once
+# (architecture, head size up to, bits of a key) -> config; heads of a group are packed up to 16 at once.
+# Over packed pages a single warp has nobody to wait for.
 DECODE = {
     (9, 64, 16): DecodeConfig(4, 4, 2),
     (9, 128, 16): DecodeConfig(4, 3, 2),
     (9, 256, 16): DecodeConfig(4, 2, 2),
-    (9, 64, 4): DecodeConfig(4, 4, 4, 96),
-    (9, 128, 4): DecodeConfig(4, 3, 4, 96),
-    (9, 256, 4): DecodeConfig(4, 3, 2),
+    (9, 64, 4): DecodeConfig(1, 3, 4),
+    (9, 128, 4): DecodeConfig(1, 3, 4),
+    (9, 256, 4): DecodeConfig(2, 3, 4),
 }
 PREFILL = {
     (9, 64): PrefillConfig(128, 128, 8, 3),
@@ -53,6 +54,12 @@ def decode_config(architecture: int, dim: int, bits: int) -> DecodeConfig:
     if bits > 16:
         return _OTHER_DECODE
     return DECODE.get((architecture, max(dim, 64), bits), _OTHER_DECODE)
+
+
+def packed_config(architecture: int, dim: int, *, heavy: bool) -> DecodeConfig:
+    """The same for packed pages; `heavy` where a warp has a key bias or 16 heads of a group to hold too."""
+    config = decode_config(architecture, dim, 4)
+    return replace(config, warps=2 * config.warps) if heavy and config.warps < 4 else config
 
 
 def prefill_config(architecture: int, dim: int, bits: int) -> PrefillConfig:

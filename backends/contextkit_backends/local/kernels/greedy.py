@@ -113,9 +113,9 @@ def _best_of_chunk(logits, best, where, n_words, n_parts, CHUNK: tl.constexpr):
     row, part = tl.program_id(0), tl.program_id(1)
     words = part * CHUNK + tl.arange(0, CHUNK)
     values = tl.load(logits + row.to(tl.int64) * n_words + words, words < n_words, -float("inf"))
-    is_broken = tl.max((values != values).to(tl.int32), 0) > 0
-    top, at = tl.max(values, 0, return_indices=True)
-    tl.store(best + row * n_parts + part, tl.where(is_broken, float("nan"), top))
+    # nothing is larger than NaN, so its place would be anywhere, behind the vocabulary too
+    top, at = tl.max(tl.where(values != values, float("inf"), values), 0, return_indices=True)
+    tl.store(best + row * n_parts + part, top)
     tl.store(where + row * n_parts + part, (part * CHUNK + at).to(tl.int64))
 
 
@@ -124,9 +124,8 @@ def _best_of_all(best, where, ids, answers, length, PARTS: tl.constexpr, BLOCK: 
     row = tl.program_id(0)
     parts = tl.arange(0, BLOCK)
     values = tl.load(best + row * PARTS + parts, parts < PARTS, -float("inf"))
-    is_broken = tl.max((values != values).to(tl.int32), 0) > 0
     top, at = tl.max(values, 0, return_indices=True)
-    is_broken = is_broken | (tl.abs(top) == float("inf"))
+    is_broken = tl.abs(top) == float("inf")
     word = tl.load(where + row * PARTS + at)
     tl.store(ids + row, word)
     tl.store(answers + row, tl.where(is_broken, -1 - word, word))

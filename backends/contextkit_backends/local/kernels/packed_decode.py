@@ -2,13 +2,14 @@
 
 Reference for one packed page of one key head (`q` `[group, D]`, `p0` the page's first position):
 
-    k = zero + scale * torch.cat([codes & 15, codes >> 4], -1)           # [P, D], without its bias
+    k = scale * (zero + torch.cat([codes & 15, codes >> 4], -1))         # [P, D], without its bias
     scores = q @ k.T + (cos(p0) * q - sin(p0) * turn(q)) @ table.T       # R(-p0) q against R(m) b
-    out = (softmax(scores) * value_scale) @ value_codes
+    out = (softmax(scores) * value_scale) @ (value_codes - 128)
 
 then as in `paged_decode`, but with queries as columns: keys and values are then the left side of the
-products, go into its registers as bytes and become fp16 there. The value's scale goes into the weights.
-Products are in fp16, which holds a code exactly and a weight to 11 bits.
+products and go into its registers as bytes. Nothing is restored there: a key's scale goes into the query
+and its zero is a product of its own, a value's scale goes into the weights and its zero is a product with
+a constant. Products are in fp16, which holds a code exactly, a query and a weight to 11 bits.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ import triton
 import triton.language as tl
 
 from .base import KeyBias, PackedPages, PagedMeta, Scoring
-from .configs import count_splits, decode_config
+from .configs import count_splits, packed_config
 from .merge import merge, scratch
 from .tiles import architecture, inside, log2_sum, settings, soften_columns, span, to_log2
-from .unpack import nibbles, signed_bytes
+from .unpack import UNIT, key_grid, nibbles, unsigned_bytes
 
 # weights times a value's scale would leave the normal range of fp16
 _LIFT = tl.constexpr(64.0)
@@ -44,9 +45,10 @@ def _packed_kernel(
     q_head_turn,
     keys,
     values,
+    short_keys,
+    short_values,
     packed_keys,
-    key_scale,
-    key_zero,
+    grid,
     packed_values,
     value_scale,
     bias_table,
@@ -75,6 +77,7 @@ def _packed_kernel(
     DIM: tl.constexpr,
     V_DIM: tl.constexpr,
     PAGE: tl.constexpr,
+    SHORT: tl.constexpr,
     BLOCK_G: tl.constexpr,
     BLOCK_H: tl.constexpr,
     BLOCK_V: tl.constexpr,
@@ -96,6 +99,7 @@ def _packed_kernel(
         tl.extra.cuda.gdc_launch_dependents()
     half = DIM // 2
     work = tl.float32 if UPCAST else tl.float16
+    unit = 1.0 if UPCAST else UNIT
     offs_g, offs_n = tl.arange(0, BLOCK_G), tl.arange(0, PAGE)
     offs_h, offs_v = tl.arange(0, BLOCK_H), tl.arange(0, BLOCK_V)
     has_h, has_v = offs_h < half, offs_v < V_DIM
@@ -124,7 +128,8 @@ def _packed_kernel(
     at_q = (first_head + offs_g[None, :]) * DIM + offs_h[:, None]
     has_q = (offs_g[None, :] < GROUP) & has_h[:, None]
     q_low = tl.load(own + at_q, mask=has_q, other=0.0).to(work)
-    q_high = tl.load(own + at_q + half, mask=has_q, other=0.0).to(work)
+    # a high code counts 16 times
+    q_high = (tl.load(own + at_q + half, mask=has_q, other=0.0).to(tl.float32) / 16).to(work)
     if BIASED:
         turn_low = tl.load(own_turn + at_q, mask=has_q, other=0.0).to(tl.float32)
         turn_high = tl.load(own_turn + at_q + half, mask=has_q, other=0.0).to(tl.float32)
@@ -135,80 +140,95 @@ def _packed_kernel(
     acc = tl.zeros([BLOCK_V, BLOCK_G], tl.float32)
     at_k = offs_n[:, None] * half + offs_h[None, :]
     at_v = offs_v[:, None] * v_channel + offs_n[None, :] * v_token
-    # sums over tokens are products with ones: cheaper than reductions across warps
+    # sums over tokens are products with ones: cheaper than reductions across lanes
     ones = tl.full([16, PAGE], 1.0, work)
     totals = tl.zeros([16, BLOCK_G], tl.float32)
+    # values are stored as if they were positive
+    centre = tl.full([BLOCK_V, PAGE], -128.0 / unit, work)
     flags, entries = is_packed + row * max_pages, table + row * max_pages
-    is_next = tl.load(flags + start, mask=start < stop, other=0) != 0
+    is_next = tl.load(flags + start, mask=start < stop, other=0) == 1
     next_page = tl.load(entries + start, mask=(start < stop) & is_next, other=0)
     for entry in tl.range(start, stop, num_stages=STAGES):
         in_pool, page = is_next, next_page.to(tl.int64)
         ahead = entry + 1 < stop
-        is_next = tl.load(flags + entry + 1, mask=ahead, other=0) != 0
+        is_next = tl.load(flags + entry + 1, mask=ahead, other=0) == 1
         next_page = tl.load(entries + entry + 1, mask=ahead & is_next, other=0)
         tile = page * N_KV_HEADS + kv_head
         of_keys = packed_keys + tile * (PAGE * half)
         of_values = packed_values + page * v_page + kv_head * v_head
-        of_scale, of_zero = key_scale + tile * DIM, key_zero + tile * DIM
         if half == BLOCK_H:
             codes = tl.load(of_keys + at_k)
-            scale_low, scale_high = tl.load(of_scale + offs_h), tl.load(of_scale + half + offs_h)
-            zero_low, zero_high = tl.load(of_zero + offs_h), tl.load(of_zero + half + offs_h)
+            words = tl.load(grid + tile * half + offs_h)
         else:
             codes = tl.load(of_keys + at_k, mask=has_h[None, :], other=0)
-            scale_low = tl.load(of_scale + offs_h, mask=has_h, other=0.0)
-            scale_high = tl.load(of_scale + half + offs_h, mask=has_h, other=0.0)
-            zero_low = tl.load(of_zero + offs_h, mask=has_h, other=0.0)
-            zero_high = tl.load(of_zero + half + offs_h, mask=has_h, other=0.0)
+            words = tl.load(grid + tile * half + offs_h, mask=has_h, other=0)
         if V_DIM == BLOCK_V:
             v_codes = tl.load(of_values + at_v)
         else:
             v_codes = tl.load(of_values + at_v, mask=has_v[:, None], other=0)
         v_scale = tl.load(value_scale + tile * PAGE + offs_n).to(tl.float32)
+        # scale * (code + zero): the scale goes into the query, the zero is a key of its own
+        scale_low, scale_high, zero_low, zero_high = key_grid(words, UPCAST)
         k_low, k_high = nibbles(codes, UPCAST)
-        scale_low, scale_high = scale_low.to(work), scale_high.to(work)
-        zero_low, zero_high = zero_low.to(work), zero_high.to(work)
-        k_low = k_low * scale_low[None, :] + zero_low[None, :]
-        k_high = k_high * scale_high[None, :] + zero_high[None, :]
-        products = tl.dot(k_low, q_low, input_precision="ieee")
-        products = tl.dot(k_high, q_high, products, input_precision="ieee")
+        of_low, of_high = q_low * scale_low[:, None], q_high * scale_high[:, None]
+        from_low = tl.broadcast_to(zero_low[None, :], [PAGE, BLOCK_H])
+        from_high = tl.broadcast_to(zero_high[None, :], [PAGE, BLOCK_H])
+        products = tl.dot(from_low, of_low, input_precision="ieee")
+        products = tl.dot(k_low, of_low, products, input_precision="ieee")
+        products = tl.dot(from_high, of_high, products, input_precision="ieee")
+        products = tl.dot(k_high, of_high, products, input_precision="ieee")
         if BIASED:
             at_r = page * DIM + offs_h
             cos_low = tl.load(bias_cos + at_r, mask=has_h, other=0.0)
             cos_high = tl.load(bias_cos + at_r + half, mask=has_h, other=0.0)
             sin_low = tl.load(bias_sin + at_r, mask=has_h, other=0.0)
             sin_high = tl.load(bias_sin + at_r + half, mask=has_h, other=0.0)
+            whole = q_high.to(tl.float32) * 16
             back_low = q_low.to(tl.float32) * cos_low[:, None] - turn_low * sin_low[:, None]
-            back_high = q_high.to(tl.float32) * cos_high[:, None] - turn_high * sin_high[:, None]
-            products = tl.dot(bias_low, back_low.to(work), products, input_precision="ieee")
-            products = tl.dot(bias_high, back_high.to(work), products, input_precision="ieee")
-        scores = to_log2(products, scale, softcap, CAPPED)
+            back_high = whole * cos_high[:, None] - turn_high * sin_high[:, None]
+            restored = tl.dot(bias_low, back_low.to(work), input_precision="ieee")
+            restored = tl.dot(bias_high, back_high.to(work), restored, input_precision="ieee")
+            scores = to_log2(products * unit + restored, scale, softcap, CAPPED)
+        else:
+            scores = to_log2(products, scale * unit, softcap, CAPPED)
         first, last = inside(entry, n_head, first_tail, low, high, PAGE)
         seen = (offs_n >= first) & (offs_n < last) & in_pool
         weights, top, shrink = soften_columns(tl.where(seen[:, None], scores, -float("inf")), top)
-        scaled = tl.where(seen[:, None], weights * (v_scale * _LIFT)[:, None], 0.0).to(work)
-        v = signed_bytes(v_codes, UPCAST)
+        # a page that nobody wrote has no scale
+        scaled = (weights * tl.where(seen, v_scale * _LIFT, 0.0)[:, None]).to(work)
+        v = unsigned_bytes(v_codes, UPCAST)
         totals = tl.dot(ones, weights.to(work), totals * shrink[None, :], input_precision="ieee")
-        acc = tl.dot(v, scaled, acc * shrink[None, :], input_precision="ieee")
+        part = tl.dot(centre, scaled, input_precision="ieee")
+        acc = acc * shrink[None, :] + tl.dot(v, scaled, part, input_precision="ieee")
+    acc *= unit
     total = tl.max(totals, 0)  # all rows are alike
 
     # the pages that are not packed are few: the head's, and the one in progress
     offs_e = start + tl.arange(0, BLOCK_ENTRIES)
-    open_entries = tl.load(flags + offs_e, mask=offs_e < stop, other=1) == 0
+    open_entries = tl.load(flags + offs_e, mask=offs_e < stop, other=1) != 1
     entry = tl.min(tl.where(open_entries, offs_e, stop), 0)
     while entry < stop:
         page = tl.load(entries + entry).to(tl.int64)
         first, last = inside(entry, n_head, first_tail, low, high, PAGE)
         tile = page * N_KV_HEADS + kv_head
-        of_key = keys + tile * (PAGE * DIM) + offs_n[:, None] * DIM + offs_h[None, :]
+        offs_r = offs_n
+        of_key, of_value = keys + tile * (PAGE * DIM), values + tile * (PAGE * V_DIM)
+        if SHORT:
+            is_short = tl.load(flags + entry) == 2
+            offs_r = tl.where(is_short, tl.minimum(offs_n, SHORT - 1), offs_n)
+            of_key = tl.where(is_short, short_keys + tile * (SHORT * DIM), of_key)
+            of_value = tl.where(is_short, short_values + tile * (SHORT * V_DIM), of_value)
+        # added one by one, lest the sum of both is held in registers
+        of_key = of_key + offs_r[:, None] * DIM + offs_h[None, :]
+        of_value = of_value + offs_r[:, None] * V_DIM + offs_v[None, :]
         k_low = tl.load(of_key, mask=has_h[None, :], other=0.0)
         k_high = tl.load(of_key + half, mask=has_h[None, :], other=0.0)
-        of_value = values + tile * (PAGE * V_DIM) + offs_n[:, None] * V_DIM + offs_v[None, :]
         v = tl.load(of_value, mask=(offs_n[:, None] < last) & has_v[None, :], other=0.0)
         if UPCAST:
             k_low, k_high, v = k_low.to(tl.float32), k_high.to(tl.float32), v.to(tl.float32)
+        whole = (q_high.to(tl.float32) * 16).to(k_high.dtype)
         products = tl.dot(k_low, q_low.to(k_low.dtype), input_precision="ieee")
-        products = tl.dot(k_high, q_high.to(k_high.dtype), products, input_precision="ieee")
+        products = tl.dot(k_high, whole, products, input_precision="ieee")
         scores = to_log2(products, scale, softcap, CAPPED)
         seen = (offs_n >= first) & (offs_n < last)
         weights, top, shrink = soften_columns(tl.where(seen[:, None], scores, -float("inf")), top)
@@ -239,8 +259,11 @@ def decode_packed(
     """`[rows, n_heads, D] -> [rows, n_heads, Dv]`; `meta.is_packed` says which pool an entry is of."""
     rows, n_heads, dim = q.shape
     _, n_kv_heads, page, v_dim = values.shape
-    config = decode_config(architecture(q), triton.next_power_of_2(dim), 4)
+    block_g = max(8, triton.next_power_of_2(n_heads // n_kv_heads))
+    heavy = packed.bias is not None or block_g > 8
+    config = packed_config(architecture(q), triton.next_power_of_2(dim), heavy=heavy)
     has_head = q_head is not None
+    short = keys if packed.short_keys is None else packed.short_keys
     max_pages = meta.table.shape[1]
     splits = count_splits(rows * n_kv_heads, max_pages, config.programs, has_head=has_head)
     partial, sums = scratch(q, splits, v_dim)
@@ -253,9 +276,10 @@ def decode_packed(
         *_turned(q, q_head, packed.bias, has_head=has_head),
         keys,
         values,
+        short,
+        values if packed.short_values is None else packed.short_values,
         packed.keys,
-        packed.key_scale,
-        packed.key_zero,
+        packed.key_grid.view(torch.int32),
         packed.values,
         packed.value_scale,
         *_bias_tensors(q, packed.bias),
@@ -270,7 +294,8 @@ def decode_packed(
         DIM=dim,
         V_DIM=v_dim,
         PAGE=page,
-        BLOCK_G=max(8, triton.next_power_of_2(n_heads // n_kv_heads)),
+        SHORT=0 if packed.short_keys is None else packed.short_keys.shape[2],
+        BLOCK_G=block_g,
         BLOCK_H=max(16, triton.next_power_of_2(dim // 2)),
         BLOCK_V=max(16, triton.next_power_of_2(v_dim)),
         BLOCK_ENTRIES=triton.next_power_of_2((1 + has_head) * (max_pages + 1) // splits + 2),
@@ -278,7 +303,7 @@ def decode_packed(
         STAGES=config.stages,
         BIASED=packed.bias is not None,
         num_warps=config.warps,
-        maxnreg=config.registers if packed.bias is None else max(config.registers, 128),
+        maxnreg=config.registers,
         **traits,
     )
     return merge(partial, sums, scoring.sink_logits, q.dtype, overlaps=traits["OVERLAPS"])

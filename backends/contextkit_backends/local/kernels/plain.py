@@ -70,14 +70,25 @@ def dequantise(packed: PackedPages, pages: Any) -> tuple[Any, Any]:
     """The keys and values of packed pages in fp32, the key bias restored."""
     codes = packed.keys[pages]
     codes = torch.cat([codes & 15, codes >> 4], dim=-1).float()
-    scale, zero = packed.key_scale[pages].float(), packed.key_zero[pages].float()
-    keys = codes * scale[:, :, None] + zero[:, :, None]
+    scale, zero = read_grid(packed.key_grid[pages])
+    keys = (codes + zero[:, :, None]) * scale[:, :, None]
     if packed.bias is not None:
         table = packed.bias.table.float()
         cos, sin = packed.bias.cos[pages], packed.bias.sin[pages]
         keys += table * cos[:, None, None] + packed.bias.turn(table) * sin[:, None, None]
-    values = packed.values[pages].float() * packed.value_scale[pages].float()[..., None]
+    values = (packed.values[pages].float() - 128) * packed.value_scale[pages].float()[..., None]
     return keys, values
+
+
+def read_grid(grid: Any) -> tuple[Any, Any]:
+    """Scales and zeros fp32 `[..., D]` of a grid's bytes `[..., D/2, 4]`."""
+    scale, zero = scale_of(grid[..., :2]), grid[..., 2:].float() - 128
+    return scale.transpose(-1, -2).flatten(-2), zero.transpose(-1, -2).flatten(-2)
+
+
+def scale_of(bytes_of_scale: Any) -> Any:
+    """The fp32 numbers that scales' bytes stand for."""
+    return (bytes_of_scale.to(torch.int16) << 7).view(torch.float16).float()
 
 
 def _attend_row(
@@ -162,11 +173,16 @@ def _gather(
     """Keys and values of the entries, `[n_kv_heads, n_keys, D]`."""
     at = torch.tensor(entries, dtype=torch.int64, device=meta.table.device)
     pages = meta.table[row, at].long()
-    flags = None if meta.is_packed is None else meta.is_packed[row, at].bool()
-    full = pages if flags is None else pages.masked_fill(flags, 0)
+    kinds = pages * 0 if meta.is_packed is None else meta.is_packed[row, at]
+    flags, short = kinds == 1, kinds == 2
+    full = pages.masked_fill(kinds != 0, 0)
     k = keys.index_select(0, full).transpose(0, 1)
     v = values.index_select(0, full).transpose(0, 1)
-    if packed is not None and flags is not None and bool(flags.any()):
+    if packed is not None and bool(short.any()):
+        for whole, part in ((k, packed.short_keys), (v, packed.short_values)):
+            whole[:, short] = 0.0
+            whole[:, short, : part.shape[2]] = part[pages[short]].transpose(0, 1)
+    if packed is not None and bool(flags.any()):
         of_packed = dequantise(packed, pages[flags])
         k[:, flags] = of_packed[0].transpose(0, 1).to(k.dtype)
         v[:, flags] = of_packed[1].transpose(0, 1).to(v.dtype)

@@ -25,9 +25,10 @@ from .base import PackedPages, PagedMeta
 def _restore_kernel(
     keys,
     values,
+    short_keys,
+    short_values,
     packed_keys,
-    key_scale,
-    key_zero,
+    key_grid,
     packed_values,
     value_scale,
     table_bias,
@@ -46,6 +47,7 @@ def _restore_kernel(
     DIM: tl.constexpr,
     V_DIM: tl.constexpr,
     PAGE: tl.constexpr,
+    SHORT: tl.constexpr,
     BLOCK_D: tl.constexpr,
     BLOCK_V: tl.constexpr,
     BIASED: tl.constexpr,
@@ -60,16 +62,19 @@ def _restore_kernel(
     at_v = offs_n[:, None] * V_DIM + offs_v[None, :]
     to_k = to_keys + to_tile * PAGE * DIM + at_d
     to_v = to_values + to_tile * PAGE * V_DIM + at_v
-    if tl.load(is_packed + entry) != 0:
+    kind = tl.load(is_packed + entry)
+    if kind == 1:
         half = DIM // 2
         in_byte = offs_d % half
         at = tile * PAGE * half + offs_n[:, None] * half + in_byte[None, :]
         codes = tl.load(packed_keys + at, mask=has_d, other=0)
         codes = tl.where(offs_d[None, :] < half, codes & 15, codes >> 4).to(tl.float32)
         of_channel = offs_d < DIM
-        scale = tl.load(key_scale + tile * DIM + offs_d, mask=of_channel).to(tl.float32)
-        zero = tl.load(key_zero + tile * DIM + offs_d, mask=of_channel).to(tl.float32)
-        k = codes * scale[None, :] + zero[None, :]
+        of_grid = key_grid + (tile * half + in_byte) * 4 + offs_d // half
+        scale = tl.load(of_grid, mask=of_channel, other=0).to(tl.int16) << 7
+        scale = scale.to(tl.float16, bitcast=True).to(tl.float32)
+        zero = tl.load(of_grid + 2, mask=of_channel, other=0).to(tl.float32) - 128.0
+        k = (codes + zero[None, :]) * scale[None, :]
         if BIASED:
             at_b = kv_head * PAGE * DIM + at_d
             plain = tl.load(table_bias + at_b, mask=has_d, other=0.0).to(tl.float32)
@@ -79,13 +84,20 @@ def _restore_kernel(
             k += plain * page_cos[None, :] + turned * page_sin[None, :]
         at = page * v_page + kv_head * v_head
         at += offs_n[:, None] * v_token + offs_v[None, :] * v_channel
-        v = tl.load(packed_values + at, mask=has_v, other=0).to(tl.float32)
+        v = tl.load(packed_values + at, mask=has_v, other=0).to(tl.float32) - 128.0
         v *= tl.load(value_scale + tile * PAGE + offs_n).to(tl.float32)[:, None]
         tl.store(to_k, k.to(to_keys.dtype.element_ty), mask=has_d)
         tl.store(to_v, v.to(to_values.dtype.element_ty), mask=has_v)
     else:
-        whole_k = tl.load(keys + tile * PAGE * DIM + at_d, mask=has_d)
-        whole_v = tl.load(values + tile * PAGE * V_DIM + at_v, mask=has_v)
+        of_keys, of_values = keys + tile * PAGE * DIM, values + tile * PAGE * V_DIM
+        n = PAGE
+        if SHORT:
+            n = tl.where(kind == 2, SHORT, PAGE)
+            of_keys = tl.where(kind == 2, short_keys + tile * (SHORT * DIM), of_keys)
+            of_values = tl.where(kind == 2, short_values + tile * (SHORT * V_DIM), of_values)
+        has_n = offs_n[:, None] < n
+        whole_k = tl.load(of_keys + at_d, mask=has_d & has_n, other=0.0)
+        whole_v = tl.load(of_values + at_v, mask=has_v & has_n, other=0.0)
         tl.store(to_k, whole_k, mask=has_d)
         tl.store(to_v, whole_v, mask=has_v)
 
@@ -99,12 +111,14 @@ def restore(keys: Any, values: Any, packed: PackedPages, meta: PagedMeta) -> tup
     of_bias = (keys, keys, keys, keys)
     if bias is not None:
         of_bias = (bias.table, bias.turn(bias.table), bias.cos, bias.sin)
+    short = packed.short_keys is not None
     _restore_kernel[(n_entries, keys.shape[1])](
         keys,
         values,
+        packed.short_keys if short else keys,
+        packed.short_values if short else values,
         packed.keys,
-        packed.key_scale,
-        packed.key_zero,
+        packed.key_grid,
         packed.values,
         packed.value_scale,
         *of_bias,
@@ -117,6 +131,7 @@ def restore(keys: Any, values: Any, packed: PackedPages, meta: PagedMeta) -> tup
         DIM=keys.shape[3],
         V_DIM=values.shape[3],
         PAGE=keys.shape[2],
+        SHORT=packed.short_keys.shape[2] if short else 0,
         BLOCK_D=triton.next_power_of_2(keys.shape[3]),
         BLOCK_V=triton.next_power_of_2(values.shape[3]),
         BIASED=bias is not None,

@@ -1,10 +1,9 @@
-"""Small whole numbers to floats inside a kernel: 4-bit codes and bytes.
+"""Small whole numbers to floats inside a kernel: 4-bit codes, bytes, and the grid of a page's keys.
 
-Reference: `low, high = (x & 15).half(), (x >> 4).half()` for bytes of two codes; `x.half()` for int8.
-
-On a GPU a code is put into the mantissa of 1024.0 in fp16 by byte permutation (two numbers an instruction)
-and what was added is taken off: conversion instructions would cost more than reading the page. To take it
-off a whole sum of values instead is cheaper still, and wrong by 6 % where 131,072 keys weigh alike.
+Numbers come back in units of `UNIT`: on a GPU the bits of a code are put where they are the mantissa of a
+subnormal fp16 number, `n * 2**-24`, which a matrix product reads exactly. So a code costs half an
+instruction and no conversion, and a sum is brought back to 1 once. High nibbles stay where they are in
+their byte: they count 16 times as much.
 """
 
 from __future__ import annotations
@@ -19,43 +18,51 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+UNIT = tl.constexpr(2.0**24)
+"""What a product of unpacked numbers is multiplied by on a GPU."""
+
 _NIBBLES = tl.constexpr("""
 {
-.reg .b32 low, high, magic, less;
-mov.b32 magic, 0x64646464;
-mov.b32 less, 0x64006400;
-and.b32 low, $4, 0x0F0F0F0F;
-shr.u32 high, $4, 4;
-and.b32 high, high, 0x0F0F0F0F;
-prmt.b32 $0, low, magic, 0x4140;
-prmt.b32 $1, low, magic, 0x4342;
-prmt.b32 $2, high, magic, 0x4140;
-prmt.b32 $3, high, magic, 0x4342;
-sub.f16x2 $0, $0, less;
-sub.f16x2 $1, $1, less;
-sub.f16x2 $2, $2, less;
-sub.f16x2 $3, $3, less;
+.reg .b32 even, odd;
+prmt.b32 even, $4, $4, 0x3120;
+shr.u32 odd, even, 8;
+and.b32 $0, even, 0x000F000F;
+and.b32 $1, odd, 0x000F000F;
+and.b32 $2, even, 0x00F000F0;
+and.b32 $3, odd, 0x00F000F0;
 }
 """)
 _BYTES = tl.constexpr("""
 {
-.reg .b32 biased, magic, less;
-mov.b32 magic, 0x64646464;
-mov.b32 less, 0x64806480;
-xor.b32 biased, $2, 0x80808080;
-prmt.b32 $0, biased, magic, 0x4140;
-prmt.b32 $1, biased, magic, 0x4342;
-sub.f16x2 $0, $0, less;
-sub.f16x2 $1, $1, less;
+prmt.b32 $0, $2, 0, 0x4140;
+prmt.b32 $1, $2, 0, 0x4342;
+}
+""")
+_GRID = tl.constexpr("""
+{
+.reg .b32 scales, zeros, low, high, less, times, shifted;
+prmt.b32 scales, $4, $5, 0x5410;
+prmt.b32 zeros, $4, $5, 0x7632;
+and.b32 low, scales, 0x00FF00FF;
+and.b32 high, scales, 0xFF00FF00;
+shl.b32 $0, low, 7;
+shr.u32 $1, high, 1;
+and.b32 low, zeros, 0x00FF00FF;
+prmt.b32 high, zeros, 0, 0x4341;
+mov.b32 less, 0x00800080;
+mov.b32 times, 0x4C004C00;
+mov.b32 shifted, 0x88008800;
+sub.f16x2 $2, low, less;
+fma.rn.f16x2 $3, high, times, shifted;
 }
 """)
 
 
 @triton.jit
 def nibbles(packed, UPCAST: tl.constexpr):
-    """The low and the high 4-bit codes of every byte, as floats."""
+    """The low 4-bit code of every byte, and 16 times the high one."""
     if UPCAST:
-        return (packed & 15).to(tl.float32), (packed >> 4).to(tl.float32)
+        return (packed & 15).to(tl.float32), (packed & 240).to(tl.float32)
     else:  # noqa: RET505  the branch not taken must not be compiled
         return tl.inline_asm_elementwise(
             _NIBBLES,
@@ -68,11 +75,34 @@ def nibbles(packed, UPCAST: tl.constexpr):
 
 
 @triton.jit
-def signed_bytes(values, UPCAST: tl.constexpr):
-    """Signed bytes as floats."""
+def unsigned_bytes(values, UPCAST: tl.constexpr):
+    """Bytes 0 … 255."""
     if UPCAST:
         return values.to(tl.float32)
     else:  # noqa: RET505
         return tl.inline_asm_elementwise(
             _BYTES, "=r,=r,r", [values], dtype=tl.float16, is_pure=True, pack=4
+        )
+
+
+@triton.jit
+def key_grid(words, UPCAST: tl.constexpr):
+    """Of words of four bytes: the scales of the low and high channels, and where their codes begin.
+
+    Scales are in units of 1; 16 times as much of the high channels' zero, as of their codes.
+    """
+    if UPCAST:
+        low = ((words & 255) << 7).to(tl.int16).to(tl.float16, bitcast=True)
+        high = (((words >> 8) & 255) << 7).to(tl.int16).to(tl.float16, bitcast=True)
+        zero_low = ((words >> 16) & 255).to(tl.float32) - 128.0
+        zero_high = ((words >> 24) & 255).to(tl.float32) * 16.0 - 2048.0
+        return low.to(tl.float32), high.to(tl.float32), zero_low, zero_high
+    else:  # noqa: RET505
+        return tl.inline_asm_elementwise(
+            _GRID,
+            "=r,=r,=r,=r,r,r",
+            [words],
+            dtype=(tl.float16, tl.float16, tl.float16, tl.float16),
+            is_pure=True,
+            pack=2,
         )

@@ -50,13 +50,13 @@ function message(each) {
     el("header", {}, el("b", { class: "chip" }, each.role), each.name ? bdi(each.name) : null,
       el("small", { class: "quiet mono" }, about.filter(Boolean).join(" · ")),
       each.digest ? el("small", { class: "quiet mono digest", title: `SHA-256 ${each.digest}` }, each.digest.slice(0, 12)) : null),
-    each.parts.length ? each.parts.map(part) : el("p", { class: "quiet" }, "no content"));
+    each.parts.length ? each.parts.map((one) => part(one, each.seq)) : el("p", { class: "quiet" }, "no content"));
 }
 
-function part(each) {
+function part(each, seq) {
   return [
     each.kind === "text" ? null : el("small", { class: "quiet" }, bdi(each.kind)),
-    el("pre", { dir: "auto", tabindex: "0" }, each.text || "(empty)"),
+    el("pre", { dir: "auto", tabindex: "0", role: "group", "aria-label": `${each.kind}${seq === null ? ", shown instead" : ` of m${seq}`}` }, each.text || "(empty)"),
     each.is_cut ? el("p", { class: "quiet" }, `the first ${number(each.text.length)} of ${number(each.characters)} characters; the plain text has all of them`) : null,
   ];
 }

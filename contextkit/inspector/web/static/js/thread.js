@@ -58,10 +58,12 @@ function markSelected() {
   view.mark(page.selected);
 }
 
-/** Sums and the strip: asked for again until every turn was read. */
-async function overview() {
+/** Sums and the strip, drawn from `ready` on: asked for again until every turn was read. */
+async function overview(ready) {
   do {
-    page.overview = await ofThread("/api/overview");
+    const found = await ofThread("/api/overview");
+    await ready;
+    page.overview = found;
     view.figures(page.facts, page.overview);
   } while (!page.overview.is_complete);
   drawStrip();
@@ -153,6 +155,8 @@ async function begin() {
     const first = await ofThread("/api/thread", { turns: view.turnsThatFit(), turn: startTurn });
     page.facts = first.thread;
     page.selected = first.selected?.turn ?? null;
+    let ready;
+    const sums = newest() ? overview(new Promise((resolve) => (ready = resolve))) : null;
     show(first.turns);
     empty();
     if (page.selected) {
@@ -161,7 +165,8 @@ async function begin() {
     }
     listen(thread, byId("live"), arrived);
     await painted();
-    if (newest()) await overview();
+    ready?.();
+    await sums;
   } catch (error) {
     fill(byId("detail"), el("p", { class: "callout bad", role: "alert" }, error.message));
   }

@@ -1,0 +1,144 @@
+"""What is known of a word as it is written, wherever it stands: rare or common, name, number, glue.
+
+A text has far fewer written words than words, so each is looked at once; `forms` gives a row for each and,
+for every unit of the text, the number of its row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from contextkit.compression.spans import Word
+from contextkit.compression.vocabulary import FUNCTION, bits, row, spoken, stem, vectors
+
+Rows = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.intp]
+
+_MONTHS = frozenset(
+    "january february march april may june july august september october november december".split()
+)
+_NUMERALS = frozenset(
+    "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred "
+    "thousand million billion first second third fourth fifth sixth seventh last".split()
+)
+_YEAR = re.compile(r"(?:1[0-9]|20)\d\d(?:s|[–-]\d+)?")
+_GLUE = (
+    "the a an of to in on at by for with from as and or is are was were be been being he she it its his "
+    "her their who which that called named known located born based between during when while including "
+    "such not but also has have had into about after before since until through than then other these "
+    "this may can used made won wrote written played released directed means term part"
+).split()
+_PLACE = {word: place for place, word in enumerate(_GLUE)}
+_COPULAS = frozenset("is are was were be means refers became".split())
+_NEGATIONS = frozenset(
+    "no not nor never none nobody nothing nowhere neither without unless except cannot hardly barely fail "
+    "fails failed false".split()
+)
+_LETTERS = re.compile(r"[^\W_]")
+_SHAPES = 27
+_GLUED = _SHAPES + len(_GLUE)
+
+
+class Form(NamedTuple):
+    """One written word: how it is spoken, its stem, its bits, and its columns up to the glue."""
+
+    low: str
+    stem: str
+    bits: float
+    glue: int
+    depth: int
+    """Brackets that it opens less those that it closes."""
+    quotes: int
+    turns: bool
+    """Whether it denies what it stands with."""
+    row: int
+    """Its row in the table of words, -1 for one that is not in it."""
+    shape: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """The written words of a text, and which of them each unit is."""
+
+    forms: Sequence[Form]
+    ids: Numbers
+
+    def rows(self) -> Rows:
+        """The columns of each form `[n_forms, n_columns]`: its shape, which glue it is, its vector."""
+        told = vectors()
+        rows = np.zeros((len(self.forms), _GLUED + told.shape[1]), dtype=np.float32)
+        if self.forms:
+            rows[:, :_SHAPES] = np.array([form.shape for form in self.forms], dtype=np.float32)
+        glue = np.array([form.glue for form in self.forms], dtype=np.intp)
+        known = np.flatnonzero(glue >= 0)
+        rows[known, _SHAPES + glue[known]] = 1
+        rows[:, _GLUED:] = told[[form.row for form in self.forms]]
+        return rows
+
+    def of(self, values: Sequence[float]) -> Rows:
+        """One value a form, spread over the units."""
+        return np.array(values, dtype=np.float32)[self.ids]
+
+
+def forms(text: str, units: Sequence[Word]) -> Forms:
+    """The written words of the units."""
+    written = [text[start:stop].strip() for start, stop, _ in units]
+    place = {word: number for number, word in enumerate(dict.fromkeys(written))}
+    ids = np.fromiter(map(place.__getitem__, written), dtype=np.intp, count=len(written))
+    return Forms([form(word) for word in place], ids)
+
+
+@lru_cache(maxsize=65_536)
+def form(word: str) -> Form:
+    """What a word with its punctuation looks like."""
+    low = spoken(word)
+    function = low in FUNCTION
+    said = 0.0 if not low else 0.5 if function else bits(low)
+    first = _LETTERS.search(word)
+    capital = first is not None and first.group().isupper()
+    digit = any(map(str.isdigit, low))
+    last = word[-1:]
+    shape = (
+        said / 16,
+        function,
+        capital,
+        capital and len(low) > 1 and word.upper() == word,
+        digit,
+        digit and _YEAR.fullmatch(low) is not None,
+        capital and low in _MONTHS,
+        low in _NUMERALS,
+        len(low) / 10,
+        low.endswith("ing"),
+        low.endswith("ed"),
+        low.endswith("ly"),
+        low.endswith("s"),
+        low.endswith(("er", "or", "ist", "ian", "man")),
+        low.endswith(("tion", "ment", "ness", "ity", "ism", "ence", "ance")),
+        low.endswith(("al", "ic", "ous", "ive", "able", "ish", "ese")),
+        low.endswith(("'s", "’s")),
+        "-" in low,
+        "$" in word or "%" in word or "£" in word or "€" in word,
+        word[:1] in "(\"“'‘[" and word != "",
+        last in ',;:)"”.!?]' and word != "",
+        last == ",",
+        last == ")" or word[-2:-1] == ")",
+        last in '"”' and word != "",
+        low in _COPULAS,
+        " " in word,
+        not low,
+    )
+    depth = word.count("(") + word.count("[") - word.count(")") - word.count("]")
+    quotes = word.count('"') + word.count("“") + word.count("”")
+    turns = low in _NEGATIONS or low.endswith(("n't", "n’t"))
+    return Form(low, stem(low), said, _PLACE.get(low, -1), depth, quotes, turns, row(low), shape)
+
+
+CAPITAL, DIGIT, YEAR, MONTH, NUMERAL, FUNCTIONAL, CLOSES, COPULA = 2, 4, 5, 6, 7, 1, 20, 24
+"""Columns that others build on."""

@@ -1,0 +1,196 @@
+"""Which stretches to keep so that the answer is most likely among them, at so many tokens.
+
+Every stretch of a few words has a chance of being what somebody will ask for. Those with the highest chance
+a token come first; what is kept already costs nothing, and a clause that is opened costs what is protected
+in it. Sentences do not touch one another, so all are filled side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from contextkit.compression.forms import Numbers, Rows
+
+Flags = npt.NDArray[np.bool_]
+Reals = npt.NDArray[np.float64]
+MOST_WORDS = 40
+"""Longer sentences are filled in parts."""
+CANDIDATES = 4
+"""Stretches that are looked at for every word of the text."""
+PROTECTED_SHARE = 0.6
+"""How much of the target what is protected may take before no further clause is opened."""
+TRIES = 64
+"""Picks that are looked at behind the first that does not fit."""
+TAKEN = 1e3
+SLACK = 1.5
+"""How far over the target picks are gathered before those of less worth are given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """Candidates as columns: first and last unit, chance; sorted by where they begin."""
+
+    first: Numbers
+    last: Numbers
+    chance: Reals
+
+    @classmethod
+    def of(cls, chances: Rows, segment: Numbers) -> Stretches:
+        """From `[n_units, n_lengths]` chances: the likeliest, those within one segment."""
+        n = len(chances)
+        wanted = min(CANDIDATES * n, chances.size)
+        edge = np.partition(chances, chances.size - wanted, axis=None)[chances.size - wanted]
+        first, length = np.nonzero((chances >= edge) & (chances > 0))
+        last = np.minimum(first + length, n - 1)
+        inside = (first + length < n) & (segment[first] == segment[last])
+        first, length, last = first[inside], length[inside], last[inside]
+        return cls(first, last, chances[first, length].astype(np.float64))
+
+    def take(self, chosen: Flags | Numbers) -> Stretches:
+        """Those that are chosen."""
+        return Stretches(self.first[chosen], self.last[chosen], self.chance[chosen])
+
+
+def segments_of(sentence: Numbers) -> Numbers:
+    """Sentences, the long ones in parts."""
+    within = np.arange(len(sentence)) - np.searchsorted(sentence, sentence)
+    fresh = (within % MOST_WORDS == 0).astype(np.intp)
+    return np.asarray(np.cumsum(fresh) - 1, dtype=np.intp)
+
+
+def pick(
+    chances: Rows,
+    cost: Reals,
+    segment: Numbers,
+    clause: Numbers,
+    protected: Flags,
+    target: float,
+) -> Reals:
+    """For each unit its chance a token when it was picked; 0 where it never was.
+
+    A unit that is `protected` comes with the clause that it stands in; mark none where all stay anyway.
+    Within a segment a later pick is worth no more than the one before it, on which it builds.
+    """
+    state = _Filling(cost, clause, protected)
+    best = np.full(int(segment[-1]) + 1, np.inf)
+    left = Stretches.of(chances, segment)
+    while len(left.first):
+        added = state.added(left)
+        rate = np.minimum(left.chance / np.maximum(added, 1e-9), best[segment[left.first]])
+        open_still = (added > 0) & (added <= target) & (rate >= state.edge(target))
+        left, rate = left.take(open_still), rate[open_still]
+        if len(left.first):
+            places = _best_of_each(left.chance / added[open_still], segment[left.first])
+            best[segment[left.first[places]]] = rate[places]
+            state.keep(left.take(places), rate[places])
+    return state.worth
+
+
+class _Filling:
+    """What is kept so far, and at what worth."""
+
+    def __init__(self, cost: Reals, clause: Numbers, protected: Flags) -> None:
+        self._cost, self._clause, self._protected = cost, clause, protected
+        self._mass: Reals = np.bincount(clause, weights=cost * protected).astype(np.float64)
+        self.worth = np.zeros(len(cost))
+
+    def added(self, found: Stretches) -> Reals:
+        """Tokens that each stretch would add: its own, and what is protected in the clauses it opens."""
+        missing = self._cost * (self.worth == 0)
+        own, held, mass = _sums(missing), _sums(missing * self._protected), _sums(self._mass)
+        first, behind = found.first, found.last + 1
+        alone = own[behind] - own[first]
+        opened = mass[self._clause[found.last] + 1] - mass[self._clause[first]]
+        return np.where(alone > 1e-6, alone + opened - (held[behind] - held[first]), 0.0)
+
+    def edge(self, target: float) -> float:
+        """The worth below which a pick cannot come into the target any more."""
+        picked = np.flatnonzero(self.worth)
+        order = picked[np.argsort(-self.worth[picked], kind="stable")]
+        tokens = np.cumsum(self._cost[order])
+        over = int(np.searchsorted(tokens, SLACK * target))
+        return float(self.worth[order[over]]) if over < len(order) else 0.0
+
+    def keep(self, found: Stretches, worth: Reals) -> None:
+        """One stretch of every segment, and what is protected in its clauses."""
+        lengths = found.last + 1 - found.first
+        begins = np.repeat(found.first - np.cumsum(lengths) + lengths, lengths)
+        units: Numbers = np.arange(int(lengths.sum())) + begins
+        level = np.zeros(len(self._mass))
+        level[self._clause[units]] = np.repeat(worth, lengths)
+        fresh = self._protected & (level[self._clause] > 0)
+        fresh[units] = True
+        fresh &= self.worth == 0
+        self.worth[fresh] = level[self._clause[fresh]]
+        self._mass[level > 0] = 0
+
+
+def _best_of_each(rate: Reals, segment: Numbers) -> Numbers:
+    """The place of the highest rate in each run of one segment, the first of equal ones."""
+    starts = np.flatnonzero(np.diff(segment, prepend=-1))
+    top = np.repeat(np.maximum.reduceat(rate, starts), np.diff(np.append(starts, len(rate))))
+    places = np.flatnonzero(rate == top)
+    return places[np.flatnonzero(np.diff(segment[places], prepend=-1))]
+
+
+def _sums(values: Reals) -> Reals:
+    return np.concatenate([[0.0], np.cumsum(values)])
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A score for each unit, the higher the sooner, and whether its clause is open."""
+
+    scores: list[float]
+    inside: list[bool]
+
+
+def fill(
+    worth: Reals, chances: Rows, cost: Reals, clause: Numbers, protected: Flags, target: float
+) -> Filled:
+    """Takes picks by their worth while they fit; further clauses are opened where picks leave room."""
+    taken = _taken(worth, cost, clause, target)
+    single = np.log(np.maximum(chances.sum(axis=1), 1e-30))
+    scores = np.where(worth > 0, np.log(np.maximum(worth, 1e-30)), single + np.log(1e-30))
+    scores += np.where(taken, TAKEN, 0.0)
+    opened = np.bincount(clause, weights=taken) > 0
+    tokens = np.bincount(clause, weights=cost)
+    held = np.bincount(clause, weights=cost * protected)
+    mass = np.bincount(clause, weights=chances.sum(axis=1))
+    inside, kept = float(tokens[opened].sum()), float(held[opened].sum())
+    for number in np.argsort(-mass / np.sqrt(tokens + 1), kind="stable").tolist():
+        if inside >= SLACK * target:
+            break
+        heavy = held[number] and kept + held[number] > PROTECTED_SHARE * target
+        if opened[number] or (heavy and inside):
+            continue
+        opened[number] = True
+        inside += float(tokens[number])
+        kept += float(held[number])
+    return Filled(scores.tolist(), opened[clause].tolist())
+
+
+def _taken(worth: Reals, cost: Reals, clause: Numbers, target: float) -> Flags:
+    """The picked units that fit, best first; a pick that does not fit ends nothing but its own clause."""
+    picked = np.flatnonzero(worth)
+    order = picked[np.argsort(-worth[picked], kind="stable")]
+    fits = np.cumsum(cost[order]) <= target
+    taken = np.zeros(len(worth), dtype=bool)
+    taken[order[fits]] = True
+    if fits.all() or not len(order):
+        return taken
+    cut = worth == worth[order[int(fits.sum())]]
+    if cut.sum() > 1:
+        taken &= ~cut
+    spent = float(cost[taken].sum())
+    rest = order[int(fits.sum()) :]
+    for level in dict.fromkeys(worth[rest[:TRIES]].tolist()):
+        group = np.flatnonzero(worth == level)
+        more = float(cost[group].sum())
+        if spent + more <= target:
+            taken[group] = True
+            spent += more
+    return taken

@@ -1,0 +1,151 @@
+"""What is known of a word from where it stands: in a sentence, a clause, a name, for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from contextkit.compression.forms import (
+    CAPITAL,
+    CLOSES,
+    COPULA,
+    DIGIT,
+    Forms,
+    Numbers,
+    Rows,
+)
+from contextkit.compression.spans import Word
+
+Flags = npt.NDArray[np.bool_]
+COLUMNS = 27
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """For each unit the number of its sentence, of its clause, and of its paragraph, all ascending."""
+
+    sentence: Numbers
+    clause: Numbers
+    paragraph: Numbers
+
+
+def layout(
+    text: str, units: Sequence[Word], sentences: Sequence[int], clauses: Sequence[int]
+) -> Layout:
+    """Where the units stand, by where sentences and clauses begin; a line break ends a paragraph."""
+    starts = np.array([unit.start for unit in units], dtype=np.intp)
+    breaks = ["\n" in text[units[i - 1].start : units[i].start] for i in range(1, len(units))]
+    return Layout(
+        _numbered(starts, sentences),
+        _numbered(starts, clauses),
+        np.concatenate([[0], np.cumsum(breaks)]).astype(np.intp)[: len(units)],
+    )
+
+
+def _numbered(starts: Numbers, bounds: Sequence[int]) -> Numbers:
+    """Which part each start lies in, parts without any left out of the counting."""
+    part = np.searchsorted(np.array(bounds, dtype=np.intp), starts, side="right")
+    fresh = np.diff(part, prepend=part[:1]) > 0
+    return np.asarray(np.cumsum(fresh), dtype=np.intp)
+
+
+def place_rows(text: str, units: Sequence[Word], known: Forms, found: Layout, rows: Rows) -> Rows:
+    """The columns of each unit `[n, COLUMNS]`; `rows` are those of its forms."""
+    n = len(units)
+    out = np.zeros((n, COLUMNS), dtype=np.float32)
+    if not n:
+        return out
+    traits = rows[known.ids]
+    capital, digit = traits[:, CAPITAL] > 0, traits[:, DIGIT] > 0
+    lows = {low: number for number, low in enumerate(dict.fromkeys(f.low for f in known.forms))}
+    low = np.array([lows[f.low] for f in known.forms], dtype=np.intp)[known.ids]
+    times = np.bincount(low)[low]
+    first = np.zeros(n, dtype=bool)
+    first[np.unique(low, return_index=True)[1]] = True
+    in_lower = np.bincount(low, weights=~capital & ~digit)[low] > 0
+    within, size = _within(found.sentence)
+    within_clause, clause_size = _within(found.clause)
+    run, run_place = _runs((capital | digit), traits[:, CLOSES] > 0)
+    copula = _so_far(traits[:, COPULA] > 0, found.sentence)
+    names = _so_far(capital, found.sentence)
+    last = found.sentence[-1]
+    columns = (
+        np.log2(1 + times) / 4,
+        first,
+        capital & in_lower,
+        capital & (within == 0),
+        capital & first & (within > 0),
+        run > 1,
+        np.minimum(run, 6) / 4,
+        np.minimum(run_place, 6) / 4,
+        _inside(known),
+        _quoted(known),
+        [unit.protected for unit in units],
+        within / size,
+        np.minimum(within, 40) / 20,
+        np.minimum(size, 80) / 40,
+        found.sentence / max(1, last + 1),
+        found.sentence == 0,
+        found.sentence == last,
+        np.arange(n) / n,
+        np.log2(n) / 10 * np.ones(n),
+        within_clause == 0,
+        np.minimum(within_clause, 12) / 8,
+        np.minimum(clause_size, 20) / 10,
+        np.minimum(found.clause - found.clause[_firsts(found.sentence)], 6) / 4,
+        copula > 0,
+        np.minimum(copula, 3) / 2,
+        np.minimum(names, 8) / 4,
+        _line_first(text, units),
+    )
+    for at, column in enumerate(columns):
+        out[:, at] = column
+    return out
+
+
+def _firsts(part: Numbers) -> Numbers:
+    return np.asarray(np.searchsorted(part, part, side="left"), dtype=np.intp)
+
+
+def _within(part: Numbers) -> tuple[Numbers, Numbers]:
+    """The place of each unit in its part, and the part's length."""
+    return np.arange(len(part)) - _firsts(part), np.bincount(part)[part]
+
+
+def _so_far(marked: Flags, part: Numbers) -> Numbers:
+    """How many marked units stand before each one in its part."""
+    sums = np.concatenate([[0], np.cumsum(marked)])
+    return np.asarray(sums[:-1] - sums[_firsts(part)], dtype=np.intp)
+
+
+def _runs(joins: Flags, closes: Flags) -> tuple[Numbers, Numbers]:
+    """The length of the run of capitals and numbers around each unit, and its place in it; 0 outside."""
+    starts = joins.copy()
+    starts[1:] &= ~(joins[:-1] & ~closes[:-1])
+    number = np.cumsum(starts)
+    length = np.bincount(number, weights=joins)[number].astype(np.intp)
+    at = np.arange(len(joins)) - np.maximum.accumulate(np.where(starts, np.arange(len(joins)), 0))
+    return np.where(joins, length, 0), np.where(joins, at, 0)
+
+
+def _inside(known: Forms) -> Flags:
+    """Whether a unit stands in brackets, or opens one; a closing one too many is passed over."""
+    change = np.array([form.depth for form in known.forms], dtype=np.intp)[known.ids]
+    depth = np.cumsum(change)
+    depth -= np.minimum(np.minimum.accumulate(depth), 0)
+    return np.asarray((depth > 0) | (depth - change > 0))
+
+
+def _quoted(known: Forms) -> Flags:
+    """Whether a unit stands between quotation marks, or has one."""
+    marks = np.array([form.quotes for form in known.forms], dtype=np.intp)[known.ids]
+    before = np.cumsum(marks) - marks
+    return np.asarray((marks > 0) | (before % 2 == 1))
+
+
+def _line_first(text: str, units: Sequence[Word]) -> list[bool]:
+    """Whether a unit begins a line."""
+    return [start == 0 or text[start - 1] == "\n" for start, _, _ in units]

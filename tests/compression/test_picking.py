@@ -1,0 +1,114 @@
+"""Picking: the likeliest a token first, side by side in all sentences as one after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from contextkit.compression.picking import MOST_WORDS, Stretches, fill, pick, segments_of
+
+LONGEST = 4
+
+
+def drawn(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Chances, costs, sentences of ten units, clauses of four, one unit in six protected."""
+    draw = np.random.default_rng(seed)
+    sentence = np.arange(n) // 10
+    clause = np.cumsum(np.arange(n) % 10 % 4 == 0) - 1
+    chances = draw.exponential(size=(n, LONGEST)).astype(np.float32) ** 3
+    for length in range(LONGEST):
+        last = np.minimum(np.arange(n) + length, n - 1)
+        chances[(np.arange(n) + length >= n) | (sentence[last] != sentence), length] = 0
+    return (
+        chances,
+        draw.integers(1, 5, n).astype(float),
+        sentence,
+        clause,
+        draw.random(n) < 1 / 6,
+    )
+
+
+def one_after_the_other(
+    chances: np.ndarray,
+    cost: np.ndarray,
+    sentence: np.ndarray,
+    clause: np.ndarray,
+    protected: np.ndarray,
+    target: float,
+) -> np.ndarray:
+    """The same greedy choice, told plainly: one pick at a time in each sentence."""
+    worth = np.zeros(len(cost))
+    for number in np.unique(sentence):
+        best = np.inf
+        while True:
+            tried: list[tuple[float, int, int, list[int]]] = []
+            for first in np.flatnonzero(sentence == number).tolist():
+                for length in range(LONGEST):
+                    own = [*range(first, first + length + 1)]
+                    if chances[first, length] == 0 or all(worth[own] > 0):
+                        continue
+                    opened = {*clause[own].tolist()}
+                    held = [i for i in range(len(cost)) if protected[i] and clause[i] in opened]
+                    fresh = [i for i in {*own, *held} if worth[i] == 0]
+                    tokens = float(cost[fresh].sum())
+                    if tokens <= target:
+                        tried.append(
+                            (float(chances[first, length]) / tokens, -first, -length, fresh)
+                        )
+            if not tried:
+                break
+            rate, _, _, fresh = max(tried, key=lambda each: each[:3])
+            best = min(best, rate)
+            worth[fresh] = best
+    return worth
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_side_by_side_is_one_after_the_other(seed: int) -> None:
+    chances, cost, sentence, clause, protected = drawn(40, seed)
+    total = float(cost.sum())
+    found = pick(chances, cost, segments_of(sentence), clause, protected, total)
+    assert found == pytest.approx(
+        one_after_the_other(chances, cost, sentence, clause, protected, total), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_given_up_early_would_not_have_fitted(seed: int) -> None:
+    chances, cost, sentence, clause, protected = drawn(400, seed)
+    target = 0.2 * float(cost.sum())
+    some = pick(chances, cost, segments_of(sentence), clause, protected, target)
+    every = pick(chances, cost, segments_of(sentence), clause, protected, float(cost.sum()))
+    assert np.count_nonzero(some) < np.count_nonzero(every)
+    order = np.argsort(-every, kind="stable")
+    within = order[np.cumsum(cost[order]) <= target]
+    assert np.mean(some[within] > 0) > 0.95
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.8])
+def test_what_is_taken_fits_and_brings_its_clauses_protected_units(share: float) -> None:
+    chances, cost, sentence, clause, protected = drawn(300, 9)
+    target = share * float(cost.sum())
+    worth = pick(chances, cost, segments_of(sentence), clause, protected, target)
+    filled = fill(worth, chances, cost, clause, protected, target)
+    scores, inside = np.array(filled.scores), np.array(filled.inside)
+    taken = scores > 500
+    assert 0.8 * target < cost[taken].sum() <= target
+    assert inside[taken].all()
+    opened = np.isin(clause, clause[taken])
+    assert taken[opened & protected].all()
+    assert cost[inside].sum() >= target
+
+
+def test_long_sentences_are_filled_in_parts() -> None:
+    segment = segments_of(np.array([0] * (2 * MOST_WORDS + 1) + [1] * 3))
+    assert np.bincount(segment).tolist() == [MOST_WORDS, MOST_WORDS, 1, 3]
+    stretches = Stretches.of(np.ones((len(segment), 2), dtype=np.float32), segment)
+    assert (segment[stretches.first] == segment[stretches.last]).all()
+
+
+def test_what_costs_more_than_the_target_is_never_picked() -> None:
+    chances = np.array([[0.5], [0.1]], dtype=np.float32)
+    place = np.zeros(2, dtype=np.intp)
+    worth = pick(chances, np.array([9.0, 2.0]), place, np.arange(2), np.zeros(2, bool), 4.0)
+    assert worth.tolist() == [0.0, pytest.approx(0.05)]
