@@ -57,7 +57,9 @@ class Calibration:
             longest = max(gap_s, now.longest_hit_s)
             now = replace(now, longest_hit_s=longest, n_late=now.n_late + 1)
         if expected.read_tokens:
-            now = replace(now, n_missed=0 if usage.cache_read_tokens else min(ENOUGH, now.n_missed + 1))
+            now = replace(
+                now, n_missed=0 if usage.cache_read_tokens else min(ENOUGH, now.n_missed + 1)
+            )
         return now
 
     def applied(self, rule: CacheRule) -> CacheRule:

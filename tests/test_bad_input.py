@@ -498,3 +498,32 @@ def test_a_fork_inside_a_batch_still_makes_valid_calls(cm: ContextManager) -> No
         asked = [c["id"] for m in wire for c in m.get("tool_calls", ())]
         assert sorted(asked) == sorted(m["tool_call_id"] for m in wire if m["role"] == "tool")
     stays(thread, 4)
+
+
+# -- policies and budgets --------------------------------------------------------------------------
+
+
+class Forgetful(contextkit.Policy):
+    """Returns nothing, as one does who forgets `return`."""
+
+    kind = "forgetful"
+    stage = contextkit.Stage.SHRINK
+
+    def apply(self, draft: contextkit.Draft, turn: contextkit.Turn) -> Any:
+        return None
+
+
+def test_a_policy_that_returns_nothing_is_named() -> None:
+    with ContextManager(budget=WINDOW, policies=[Forgetful()]) as manager:
+        words = r"policies\.0 \(forgetful\) failed: TypeError: it returned None in place of a draft"
+        with pytest.raises(contextkit.PolicyError, match=words):
+            manager.thread("t").assemble("hello")
+
+
+def test_what_does_not_fit_is_called_what_it_is() -> None:
+    with ContextManager(budget=WINDOW, policies=["sliding_window"]) as manager:
+        with pytest.raises(
+            contextkit.BudgetExceeded, match=r"m0 .*\(the system message\)"
+        ) as found:
+            manager.thread("t").assemble("hello", system="word " * 3_000)
+        assert "tool_results" not in str(found.value)
