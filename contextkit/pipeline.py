@@ -174,10 +174,10 @@ def _apply(policy: Policy, index: int, draft: Draft, turn: Turn) -> Draft:
 
 
 def _guarded(
-    policy: Policy, index: int, step: Callable[[Draft, Turn], Draft], draft: Draft, turn: Turn
+    policy: Policy, index: int, step: Callable[[Draft, Turn], object], draft: Draft, turn: Turn
 ) -> Draft:
     try:
-        changed: object = step(draft, turn)
+        changed = step(draft, turn)
         if not isinstance(changed, Draft):
             raise TypeError(f"it returned {changed!r} in place of a draft")
         return changed
