@@ -64,7 +64,8 @@ def run(
     ] = False,
     index: Annotated[int, typer.Option(help="Which conversation of a JSONL file.", min=0)] = 0,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep it as a new thread; so does --respond.")
+        bool,
+        typer.Option("--keep", help="Keep it as a new thread; so do --respond and --replay-turns."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -41,7 +41,7 @@ class Options:
     @property
     def is_kept(self) -> bool:
         """Whether the configured store gets a new thread; else it is neither read nor written."""
-        return self.keep or self.respond
+        return self.keep or self.respond or self.replay_turns
 
 
 def run_file(path: Path, config: Path | None, options: Options) -> None:

@@ -49,7 +49,7 @@ def test_run_keeps_nothing_unless_asked(
     run: Run, stored: Path, conversation: Path, tmp_path: Path
 ) -> None:
     before = names(tmp_path)
-    for more in ((), ("--replay-turns",), ("--input", "And the seat?")):
+    for more in ((), ("--input", "And the seat?")):
         assert run("run", str(conversation), *more).exit_code == 0
     assert names(tmp_path) == before
     for number in (1, 2):
