@@ -7,11 +7,13 @@ from is durable as the store documents; a kill at any instant loses nothing that
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from contextkit.documents import Chunk, Document
+from contextkit.ledger import Ledger
 from contextkit.log import Entry
 from contextkit.summary import Summary
 
@@ -45,6 +47,11 @@ class StoredTurn:
     number: int
     body: str
     closed_at: str
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger, with the number that the store gave it."""
+        return Ledger.from_dict(json.loads(self.body) | {"turn": self.number})
 
 
 @dataclass(frozen=True, slots=True)

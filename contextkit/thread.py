@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from contextkit.backend import Reply, ReplyChunk
 from contextkit.call import Call
@@ -40,6 +38,9 @@ if TYPE_CHECKING:
     from contextkit.manager import ContextManager
     from contextkit.recall.memory import Memory
     from contextkit.summaries.in_force import Summaries
+
+
+T = TypeVar("T")
 
 
 class Thread:
@@ -158,8 +159,7 @@ class Thread:
 
     def turns(self) -> list[Ledger]:
         """The ledgers of all recorded turns, oldest first."""
-        found = self.manager.history.turns(self.record_)
-        return [replace(Ledger.from_dict(json.loads(t.body)), turn=t.number) for t in found]
+        return [turn.ledger for turn in self.manager.history.turns(self.record_)]
 
     # -- the turn ------------------------------------------------------------------------------
 
@@ -257,37 +257,27 @@ class Thread:
 
     async def aappend(self, messages: Any) -> tuple[str, ...]:
         """`append` in a worker thread."""
-        from contextkit import bridge
-
-        return await bridge.call(self.append, messages)
+        return await _beside(self.append, messages)
 
     async def arecord(self, call: Call, reply: Reply | Message | Any) -> Ledger:
         """`record` in a worker thread."""
-        from contextkit import bridge
-
-        return await bridge.call(self.record, call, reply)
+        return await _beside(self.record, call, reply)
 
     async def aexpand(self, handle: str) -> Expansion:
         """`expand` in a worker thread."""
-        from contextkit import bridge
-
-        return await bridge.call(self.expand, handle)
+        return await _beside(self.expand, handle)
 
     async def aassemble(
         self, input: Any = None, *, tools: Sequence[Any] = (), system: Any = None
     ) -> Call:
         """`assemble` in a worker thread."""
-        from contextkit import bridge
-
-        return await bridge.call(self.assemble, input, tools=tools, system=system)
+        return await _beside(self.assemble, input, tools=tools, system=system)
 
     async def arespond(
         self, input: Any = None, *, tools: Sequence[Any] = (), system: Any = None
     ) -> Reply:
         """`respond` in a worker thread."""
-        from contextkit import bridge
-
-        return await bridge.call(self.respond, input, tools=tools, system=system)
+        return await _beside(self.respond, input, tools=tools, system=system)
 
     def astream(self, input: Any = None, *, tools: Sequence[Any] = (), system: Any = None) -> Any:
         """`stream` as an async iterator of chunks."""
@@ -382,3 +372,10 @@ class Thread:
             close = getattr(chunks, "close", None)
             if close is not None:
                 close()
+
+
+async def _beside(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """In a worker thread; what that takes is imported with the first such call."""
+    from contextkit import bridge
+
+    return await bridge.call(function, *args, **kwargs)

@@ -21,6 +21,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from contextkit.backend import Reply
 from contextkit.dialects import parse_tool
+from contextkit.dialects.anthropic.caching import MARK, mark_of
 from contextkit.dialects.openai.blocks import dump_block
 from contextkit.errors import InvalidMessage
 from contextkit.messages import (
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from contextkit.call import CachePoint
 
 DIALECT = "langchain"
-_POINT = "cache_control"
 _ROLES: dict[str, Role] = {"human": "user", "ai": "assistant", "system": "system"}
 _SPOKEN: tuple[Role, ...] = ("system", "developer", "user", "assistant")
 _CALLS = ("tool_use", "tool_call", "function_call", "tool_call_chunk", "input_json_delta")
@@ -91,7 +91,7 @@ def marks_of(model: Any, messages: Sequence[BaseMessage]) -> Mark[BaseMessage] |
     blocks = [
         b for content in contents if isinstance(content, list) for b in cast("list[Any]", content)
     ]
-    return None if any(isinstance(b, dict) and _POINT in b for b in blocks) else _mark
+    return None if any(isinstance(b, dict) and MARK in b for b in blocks) else _mark
 
 
 def _mark(message: BaseMessage, point: CachePoint) -> list[BaseMessage] | None:
@@ -101,8 +101,7 @@ def _mark(message: BaseMessage, point: CachePoint) -> list[BaseMessage] | None:
     if isinstance(message, AIMessage) or not blocks or not blocks[-1]:
         return None
     last = {"type": "text", "text": blocks[-1]} if isinstance(blocks[-1], str) else blocks[-1]
-    held = {"type": "ephemeral"} | ({"ttl": point.ttl} if point.ttl == "1h" else {})
-    return [message.model_copy(update={"content": [*blocks[:-1], {**last, _POINT: held}]})]
+    return [message.model_copy(update={"content": [*blocks[:-1], {**last, MARK: mark_of(point)}]})]
 
 
 def parse_tools(tools: Sequence[BaseTool | dict[str, Any]]) -> list[Tool]:

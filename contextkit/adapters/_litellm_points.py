@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from contextkit.dialects.anthropic.caching import MARK, mark_of
+
 if TYPE_CHECKING:
     from contextkit.call import CachePoint, Call
 
-_POINT = "cache_control"
 _MARKED = ("system", "user", "tool")
 
 
@@ -33,7 +34,7 @@ def _has_points(messages: Sequence[Any]) -> bool:
     said = cast("list[dict[str, Any]]", [m for m in messages if isinstance(m, Mapping)])
     contents = [message.get("content") for message in said]
     blocks = [b for c in contents if isinstance(c, list) for b in cast("list[Any]", c)]
-    return any(_POINT in each for each in (*said, *blocks))
+    return any(MARK in each for each in (*said, *blocks))
 
 
 def _marked(message: Any, point: CachePoint) -> dict[str, Any] | None:
@@ -44,7 +45,6 @@ def _marked(message: Any, point: CachePoint) -> dict[str, Any] | None:
     content: Any = said.get("content")
     if not content or said.get("role") not in _MARKED:
         return None
-    held = {"type": "ephemeral"} | ({"ttl": point.ttl} if point.ttl == "1h" else {})
     if said["role"] == "tool" or isinstance(content, str):
-        return {**said, _POINT: held}
-    return {**said, "content": [*content[:-1], {**content[-1], _POINT: held}]}
+        return {**said, MARK: mark_of(point)}
+    return {**said, "content": [*content[:-1], {**content[-1], MARK: mark_of(point)}]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from contextkit.cli.opening import out, print_json
-from contextkit.cli.stored import StoredThread, to_ledger
+from contextkit.cli.stored import StoredThread
 from contextkit.inspector.bill import BillLine, bill, bill_json, by_policy, gaps
 from contextkit.inspector.overview import totals_sentence
 from contextkit.inspector.words import clean, count, money
@@ -16,7 +16,7 @@ HEAD = f"{'turn':>4} {'input':>9} {'read':>9} {'expected':>9} {'missed':>9} {'co
 def show_bill(thread: StoredThread, turn: int | None, *, as_json: bool) -> None:
     """The bill of a thread, or of one of its turns."""
     stored = thread.closed()
-    ledgers = [to_ledger(each) for each in stored]
+    ledgers = [each.ledger for each in stored]
     lines = bill(ledgers, thread.manager.rule, gaps([t.closed_at for t in stored]))
     if turn is not None:
         ledgers = [ledger for ledger in ledgers if ledger.turn == turn]

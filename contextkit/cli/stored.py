@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from contextkit.cli.opening import UsageError, keeps_nothing
 from contextkit.expansion import Expansion
@@ -40,7 +39,7 @@ class StoredThread:
 
     def turns(self) -> list[Ledger]:
         """The ledgers of all recorded turns, oldest first."""
-        return [to_ledger(turn) for turn in self.closed()]
+        return [turn.ledger for turn in self.closed()]
 
     def messages(self, start: int = 0, stop: int | None = None) -> list[Message]:
         """The log's messages `start <= seq < stop`."""
@@ -50,11 +49,6 @@ class StoredThread:
     def expand(self, handle: str) -> Expansion:
         """What stands behind a handle. Raises `UnknownHandle`."""
         return expand(self.manager.history, self.record, len(self), handle)
-
-
-def to_ledger(turn: StoredTurn) -> Ledger:
-    """The ledger of a stored turn, with the number that the store gave it."""
-    return replace(Ledger.from_dict(json.loads(turn.body)), turn=turn.number)
 
 
 def find_thread(manager: ContextManager, name: str | None, tenant: str) -> StoredThread:

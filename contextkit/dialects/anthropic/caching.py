@@ -18,8 +18,13 @@ LIMIT = 4
 Placed: TypeAlias = tuple[int, dict[str, Any]]
 """A block, and the index of the message it belongs to (-1 for none)."""
 
-_MARK = "cache_control"
+MARK = "cache_control"
 _CACHEABLE = ("text", "image", "document", "tool_use", "tool_result", "search_result")
+
+
+def mark_of(point: CachePoint) -> dict[str, str]:
+    """What a block carries under `MARK` for a point behind it."""
+    return {"type": "ephemeral"} | ({"ttl": "1h"} if point.ttl == "1h" else {})
 
 
 def set_cache_points(
@@ -39,7 +44,7 @@ def set_cache_points(
         target = _before(rendered, point.after) if point.after else None
         target = target or next(reversed(head), None)
         if target is not None and (point.ttl == "1h" or id(target) not in chosen):
-            target[_MARK] = {"type": "ephemeral"} | ({"ttl": "1h"} if point.ttl == "1h" else {})
+            target[MARK] = mark_of(point)
             chosen[id(target)] = point
     holders = [
         holder for block in (*tools, *(b for _, b in rendered)) for holder in _holders(block)
@@ -66,8 +71,8 @@ def _holders(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The block and the blocks in it that carry a mark, in render order."""
     content = block.get("content")
     if block.get("type") == "tool_result" and isinstance(content, list):
-        yield from (inner for inner in content if _MARK in inner)  # pyright: ignore[reportUnknownVariableType]
-    if _MARK in block:
+        yield from (inner for inner in content if MARK in inner)  # pyright: ignore[reportUnknownVariableType]
+    if MARK in block:
         yield block
 
 
@@ -76,14 +81,14 @@ def _drop_surplus(holders: list[dict[str, Any]], chosen: dict[int, CachePoint]) 
     users = [holder for holder in holders if id(holder) not in chosen]
     ours = [holder for holder in holders if id(holder) in chosen]
     for holder in [*users, *ours][: max(0, len(holders) - LIMIT)]:
-        del holder[_MARK]
-    holders[:] = [holder for holder in holders if _MARK in holder]
+        del holder[MARK]
+    holders[:] = [holder for holder in holders if MARK in holder]
 
 
 def _order(holders: list[dict[str, Any]]) -> None:
     """Make every hour's mark behind a five minutes' one a five minutes' mark too."""
     short = False
     for holder in holders:
-        if short and holder[_MARK].get("ttl") == "1h":
-            holder[_MARK] = {"type": "ephemeral"}
-        short = short or holder[_MARK].get("ttl") != "1h"
+        if short and holder[MARK].get("ttl") == "1h":
+            holder[MARK] = {"type": "ephemeral"}
+        short = short or holder[MARK].get("ttl") != "1h"

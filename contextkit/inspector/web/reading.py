@@ -41,7 +41,7 @@ class Reading:
 
     def ledgers(self, start: int, stop: int) -> list[tuple[StoredTurn, Ledger]]:
         """The turns `start <= number < stop` that are there, with their ledgers."""
-        return [(turn, read_ledger(turn)) for turn in self.store.turns(self.record, start, stop)]
+        return [(turn, turn.ledger) for turn in self.store.turns(self.record, start, stop)]
 
     def figures(self, start: int, stop: int) -> list[dict[str, Any]]:
         """What the ledgers of those turns say in numbers: as stored, without their decisions."""
@@ -84,13 +84,6 @@ class Reading:
             "n_entries": head.n_entries,
             "n_turns": self.store.last_turn(self.record),
         }
-
-
-def read_ledger(turn: StoredTurn) -> Ledger:
-    """The ledger of a stored turn, with the number that the store gave it."""
-    value = json.loads(turn.body)
-    value["turn"] = turn.number
-    return Ledger.from_dict(value)
 
 
 def _cut(body: str) -> str:
