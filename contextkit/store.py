@@ -8,9 +8,9 @@ from is durable as the store documents; a kill at any instant loses nothing that
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeAlias
 
 from contextkit.documents import Chunk, Document
 from contextkit.ledger import Ledger
@@ -47,11 +47,26 @@ class StoredTurn:
     number: int
     body: str
     closed_at: str
+    n_entries: int
+    """Entries of the log once it was closed."""
 
     @property
     def ledger(self) -> Ledger:
         """The ledger, with the number that the store gave it."""
         return Ledger.from_dict(json.loads(self.body) | {"turn": self.number})
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The summary of this level that stands for entries `start <= seq < stop` now."""
+
+    start: int
+    stop: int
+    level: int
+
+
+Kept: TypeAlias = StoredView | StoredTurn | Summary | Tile | Document | Chunk
+"""What stands beside a log and cannot be made again from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +174,15 @@ class HistoryStore(Protocol):
 
     def recount(self, thread: ThreadRecord, counter: str, entries: Iterator[Entry]) -> ThreadRecord:
         """Replace every measure and total by those of `entries` and take `counter` as the thread's."""
+        ...
+
+    def restore(self, thread: ThreadRecord, name: str, kept: Iterable[Kept]) -> ThreadRecord:
+        """Rename a thread and put `kept` in the place of all that stands beside its log, all or nothing.
+
+        For what was exported: turns, views and documents keep their numbers and times. A summary comes
+        before the tile that puts it in force, a document before its chunks. Raises `StoreError` where the
+        name is taken or `kept` does not fit together.
+        """
         ...
 
     def load_state(self, key: str) -> str | None:

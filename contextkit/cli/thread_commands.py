@@ -94,7 +94,7 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="What was written, on stderr.")] = False,
 ) -> None:
     """Write the messages of threads as JSON Lines, each with its tenant and thread."""
-    from contextkit.cli.carrying import run_export
+    from contextkit.cli.exporting import run_export
 
     run_export(thread, out, config, None if all_tenants else tenant, as_json=as_json)
 
@@ -108,7 +108,7 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Store exported messages as new threads; one that is there already is not touched."""
-    from contextkit.cli.carrying import run_import
+    from contextkit.cli.restoring import run_import
 
     run_import(file, config, tenant, thread, as_json=as_json)
 

@@ -43,6 +43,8 @@ class Document:
     n_chunks: int = 0
     added_at: str = ""
     """When it was ingested (UTC, ISO 8601)."""
+    n_entries: int = 0
+    """Entries of the log when it was ingested: a fork takes along what came before its point."""
 
     @property
     def handle(self) -> str:

@@ -43,6 +43,7 @@ _COLUMNS = (
     documents.c.number,
     documents.c.n_chunks,
     documents.c.added_at,
+    documents.c.n_entries,
 )
 DOCUMENTS = select(*_COLUMNS).where(documents.c.thread_id == OWN).order_by(documents.c.number)
 FIND_DOCUMENT = select(*_COLUMNS).where(documents.c.thread_id == OWN, documents.c.digest == _digest)

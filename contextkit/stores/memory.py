@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -19,9 +19,10 @@ from pydantic import ConfigDict, PrivateAttr
 from contextkit.documents import Chunk, Document
 from contextkit.log import Entry
 from contextkit.messages import to_json
-from contextkit.store import Head, Problem, StoredTurn, StoredView, ThreadRecord
+from contextkit.store import Head, Kept, Problem, StoredTurn, StoredView, ThreadRecord
 from contextkit.stores.check import Stored, check_chunks, check_entries, check_json
 from contextkit.stores.cover import check_cover
+from contextkit.stores.kept import Whole, checked
 from contextkit.stores.memory_beside import MemoryMemo, Shelf
 from contextkit.stores.memory_summaries import Summaries
 from contextkit.stores.refusals import (
@@ -75,6 +76,17 @@ class _Thread:
     turns: list[StoredTurn] = field(default_factory=list[StoredTurn])
     shelf: Shelf = field(default_factory=Shelf)
     summaries: Summaries = field(default_factory=Summaries)
+
+    def put(self, kept: Whole) -> None:
+        """Keep beside the log what was exported elsewhere."""
+        if isinstance(kept, StoredView):
+            self.view = kept
+        elif isinstance(kept, StoredTurn):
+            self.turns.append(kept)
+        elif isinstance(kept, tuple):
+            self.shelf.put(*kept)
+        else:
+            self.summaries.put(kept)
 
 
 class MemoryHistory(MemoryMemo):
@@ -153,7 +165,8 @@ class MemoryHistory(MemoryMemo):
             if turn is None:
                 return 0
             number = len(kept.turns) + 1
-            kept.turns.append(StoredTurn(number, turn, datetime.now(UTC).isoformat()))
+            now = datetime.now(UTC).isoformat()
+            kept.turns.append(StoredTurn(number, turn, now, len(kept.log)))
             return number
 
     def turns(
@@ -206,6 +219,21 @@ class MemoryHistory(MemoryMemo):
                 if fork and fork.record.parent == thread.id:
                     fork.record = replace(fork.record, forked_at=0)
             return kept.record
+
+    def restore(self, thread: ThreadRecord, name: str, kept: Iterable[Kept]) -> ThreadRecord:
+        check_names(thread=name)
+        with self._lock:
+            old = self._find(thread)
+            if (thread.tenant, name) in self._by_name:
+                raise name_taken(thread.tenant, name)
+            record = replace(old.record, name=name)
+            new = _Thread(record, old.log)
+            for each in checked(kept, len(old.log)):
+                new.put(each)
+            self._threads[record.id - 1] = new
+            del self._by_name[thread.tenant, old.record.name]
+            self._by_name[thread.tenant, name] = new
+            return record
 
     def load_state(self, key: str) -> str | None:
         with self._lock:

@@ -16,10 +16,9 @@ from contextkit.stores.refusals import check_names
 
 @dataclass(slots=True)
 class Shelf:
-    """The documents of one thread, each with the length of the log when it came."""
+    """The documents of one thread with their chunks."""
 
     documents: list[Document] = field(default_factory=list[Document])
-    came_at: list[int] = field(default_factory=list[int])
     chunks: dict[int, tuple[Chunk, ...]] = field(default_factory=dict[int, tuple[Chunk, ...]])
 
     def add(self, document: Document, chunks: Sequence[Chunk], n_entries: int) -> Document:
@@ -29,22 +28,24 @@ class Shelf:
                 return known
         number = len(self.documents) + 1
         now = datetime.now(UTC).isoformat()
-        kept = replace(document, number=number, n_chunks=len(chunks), added_at=now)
-        self.documents.append(kept)
-        self.came_at.append(n_entries)
-        self.chunks[number] = tuple(
-            replace(chunk, number=index, document=number) for index, chunk in enumerate(chunks)
+        kept = replace(
+            document, number=number, n_chunks=len(chunks), added_at=now, n_entries=n_entries
         )
+        self.put(kept, chunks)
         return kept
+
+    def put(self, document: Document, chunks: Sequence[Chunk]) -> None:
+        """Keep a document as it is, with all of its chunks."""
+        self.documents.append(document)
+        self.chunks[document.number] = tuple(
+            replace(chunk, number=index, document=document.number)
+            for index, chunk in enumerate(chunks)
+        )
 
     def carried(self, at: int) -> Shelf:
         """The shelf of a fork at entry `at`; chunks are shared."""
-        kept = [
-            d for d, n_entries in zip(self.documents, self.came_at, strict=True) if n_entries <= at
-        ]
-        return Shelf(
-            kept, self.came_at[: len(kept)], {d.number: self.chunks[d.number] for d in kept}
-        )
+        kept = [document for document in self.documents if document.n_entries <= at]
+        return Shelf(kept, {d.number: self.chunks[d.number] for d in kept})
 
 
 class MemoryMemo(BaseModel):

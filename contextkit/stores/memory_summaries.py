@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from contextkit.store import ThreadRecord
+from contextkit.store import ThreadRecord, Tile
 from contextkit.stores.cover import check_next
 from contextkit.summary import Summary
 
@@ -27,6 +27,14 @@ class Summaries:
         behind = [each for each in self.cover if each.start >= summary.stop]
         self.cover = [*before, summary, *behind]
         self.made = sorted([*self.made, summary], key=lambda each: (each.level, each.start))
+
+    def put(self, kept: Summary | Tile) -> None:
+        """Keep a summary that was made elsewhere, or put one in force that is there."""
+        if isinstance(kept, Summary):
+            self.made.append(kept)
+            return
+        place = kept.start, kept.stop, kept.level
+        self.cover.append(next(s for s in self.made if (s.start, s.stop, s.level) == place))
 
     def carried(self, at: int) -> Summaries:
         """What a fork at entry `at` begins with."""

@@ -9,7 +9,7 @@ entries, the primary key refuses whoever comes second.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
@@ -18,13 +18,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from contextkit.log import Entry
-from contextkit.store import Head, Problem, StoredTurn, StoredView, ThreadRecord
+from contextkit.store import Head, Kept, Problem, StoredTurn, StoredView, ThreadRecord
 from contextkit.stores import statements, verify
 from contextkit.stores.database import Database
 from contextkit.stores.engine import Durability
 from contextkit.stores.forgetting import forget
 from contextkit.stores.recount import recount
 from contextkit.stores.refusals import check_fork_point, check_names, name_taken
+from contextkit.stores.restoring import restore
 from contextkit.stores.rows import to_entry
 from contextkit.stores.schema import key_of
 from contextkit.stores.sql_beside import carry_documents
@@ -204,6 +205,11 @@ class SqlHistory(SqlSummaries):
     def recount(self, thread: ThreadRecord, counter: str, entries: Iterator[Entry]) -> ThreadRecord:
         recount(self._database, thread, counter, entries)
         return replace(thread, counter=counter, forked_at=0)
+
+    def restore(self, thread: ThreadRecord, name: str, kept: Iterable[Kept]) -> ThreadRecord:
+        check_names(thread=name)
+        with self._database.transaction() as session:
+            return restore(session, thread, name, kept)
 
     def load_state(self, key: str) -> str | None:
         with self._database.session() as session:

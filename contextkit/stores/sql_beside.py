@@ -78,7 +78,7 @@ class SqlBeside(BaseModel):
             found = session.rows(statements.FIND_DOCUMENT, **place, digest=digest)
             if found:
                 return _document(found[0])
-            _add_chunks(session, thread, digest, chunks)
+            add_chunks(session, thread, digest, chunks)
             number = int(session.rows(statements.LAST_DOCUMENT, **place)[0][0]) + 1
             session.change(
                 statements.ADD_DOCUMENT,
@@ -135,9 +135,10 @@ def check_documents(session: Session, thread: ThreadRecord) -> Iterator[str]:
         yield from check_chunks(document, chunks)
 
 
-def _add_chunks(
+def add_chunks(
     session: Session, thread: ThreadRecord, digest: bytes, chunks: Sequence[Chunk]
 ) -> None:
+    """Keep the chunks of a digest, where the tenant has them not yet."""
     tenant = key_of(thread.tenant)
     if session.rows(statements.HAS_CHUNKS, tenant=tenant, digest=digest):
         return

@@ -113,7 +113,7 @@ SWAP_VIEW = (
 )
 
 TURNS = (
-    select(turns.c.number, turns.c.body, turns.c.closed_at)
+    select(turns.c.number, turns.c.body, turns.c.closed_at, turns.c.n_entries)
     .where(turns.c.thread_id == OWN, turns.c.number >= _start, turns.c.number < _stop)
     .order_by(turns.c.number)
 )

@@ -1,9 +1,9 @@
 """The tables of docs/conformance.md: peers and shipped policy stacks held against the same conversations.
 
     python docs/bench/conformance.py peers --cases 400
-    python docs/bench/conformance.py stacks --cases 10000 --out stacks.json
+    python docs/bench/conformance.py stacks --cases 10000 --jobs 16 --out stacks.json
 
-`stacks` judges every call of every transcript; budgets and forms take turns, a hundred transcripts each. It
+`stacks` judges every call of every transcript; budgets and forms take turns, fifty transcripts each. It
 goes on where its file ends.
 """
 
@@ -15,6 +15,8 @@ import logging
 import sys
 import warnings
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from contextkit.testing.managed import managed
 from contextkit.testing.peers import as_subject, is_installed, peers
 
 SHOWN = ("valid", "request", "budget", "system")
-CHUNK = 100
+CHUNK = 50
 BUDGETS = (300, 500, 1000)
 FORMS: tuple[Form, ...] = ("openai", "anthropic")
 AGENT = {"policies": ["tool_results", "sliding_window", "cacheable_prefix"]}
@@ -61,37 +63,65 @@ def show_peers(n_cases: int, budget_tokens: int) -> None:
     print(f"tight: {report.n_tight} of {report.n_calls}", file=sys.stderr)
 
 
-def run_stacks(n_cases: int, out: Path) -> None:
-    """Every shipped stack on the same transcripts, chunk by chunk; counts are added up in a file."""
+def run_chunk(chunk: int, n_cases: int) -> tuple[int, list[Report]]:
+    """One chunk of transcripts through every shipped stack, every call judged."""
     from tests.laws.stacks import STACKS
 
-    done: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {"cases": 0}
+    quiet()
+    form, budget = FORMS[chunk % 2], BUDGETS[chunk % 3]
+    subjects = [
+        managed(
+            {"policies": [dict(row) for row in stack.policies], "embedder": stack.embedder},
+            form=form,
+            name=stack.name,
+        )
+        for stack in STACKS
+    ]
+    reports = conform_each(
+        subjects, n_cases=n_cases, budget_tokens=budget, first=chunk * CHUNK,
+        form=form, every_call=True, again=False,
+    )  # fmt: skip
+    return chunk, reports
+
+
+def add(found: dict[str, Counter[str]], chunk: int, reports: list[Report]) -> None:
+    """The counts of a chunk onto those of the others; what broke a law is printed."""
+    for report in reports:
+        counts = found.setdefault(report.subject, Counter())
+        counts.update(transcripts=report.n_cases, calls=report.n_calls, tight=report.n_tight)
+        counts.update(report.broken)
+        wrong = {law: text for law, text in report.examples.items() if law != "answers"}
+        if wrong:
+            print(f"{report.subject}, chunk {chunk}: {wrong}", flush=True)
+
+
+def run_stacks(n_cases: int, out: Path, jobs: int) -> None:
+    """Every shipped stack on the same transcripts, chunk by chunk; counts are added up in a file."""
+    done: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    chunks: list[int] = done.get("chunks", [])
     found = {name: Counter(counts) for name, counts in done.get("stacks", {}).items()}
-    for first in range(done["cases"], n_cases, CHUNK):
-        chunk = first // CHUNK
-        form, budget = FORMS[chunk % 2], BUDGETS[chunk % 3]
-        subjects = [
-            managed(
-                {"policies": [dict(row) for row in stack.policies], "embedder": stack.embedder},
-                form=form,
-                name=stack.name,
+    open_chunks = sorted(set(range(-(-n_cases // CHUNK))) - set(chunks))
+    sizes = [min(CHUNK, n_cases - chunk * CHUNK) for chunk in open_chunks]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        runs = [pool.submit(run_chunk, *pair) for pair in zip(open_chunks, sizes, strict=True)]
+        for run in as_completed(runs):
+            chunk, reports = run.result()
+            add(found, chunk, reports)
+            chunks.append(chunk)
+            stacks = {name: dict(counts) for name, counts in found.items()}
+            out.write_text(json.dumps({"chunks": chunks, "stacks": stacks}, indent=1))
+            n_transcripts = max((counts["transcripts"] for counts in found.values()), default=0)
+            n_calls = sum(counts["calls"] for counts in found.values())
+            print(
+                f"{n_transcripts:,} transcripts x {len(found)} stacks, {n_calls:,} calls",
+                flush=True,
             )
-            for stack in STACKS
-        ]
-        reports = conform_each(
-            subjects, n_cases=min(CHUNK, n_cases - first), budget_tokens=budget, first=first,
-            form=form, every_call=True, again=False,
-        )  # fmt: skip
-        for report in reports:
-            counts = found.setdefault(report.subject, Counter())
-            counts.update(transcripts=report.n_cases, calls=report.n_calls, tight=report.n_tight)
-            counts.update(report.broken)
-            wrong = {law: text for law, text in report.examples.items() if law != "answers"}
-            if wrong:
-                print(f"{report.subject} {form} {budget}: {wrong}", flush=True)
-        stacks = {name: dict(counts) for name, counts in found.items()}
-        out.write_text(json.dumps({"cases": first + CHUNK, "stacks": stacks}, indent=1))
-        print(f"{first + CHUNK:,} transcripts x {len(STACKS)} stacks", flush=True)
+
+
+def quiet() -> None:
+    """No warnings between the rows."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
 
 
 def main() -> None:
@@ -101,13 +131,13 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=400)
     parser.add_argument("--budget", type=int, default=300)
     parser.add_argument("--out", type=Path, default=Path("stacks.json"))
+    parser.add_argument("--jobs", type=int, default=1, help="processes for `stacks`")
     options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
+    quiet()
     if options.what == "peers":
         show_peers(options.cases, options.budget)
     else:
-        run_stacks(options.cases, options.out)
+        run_stacks(options.cases, options.out, options.jobs)
 
 
 if __name__ == "__main__":
