@@ -218,15 +218,18 @@ class Thread:
     ) -> Call:
         """The call made again after a provider found it too long; for callers who send it themselves.
 
-        A fifth smaller, or smaller by as much as the provider counted more than we did. What it
-        counted is learned.
+        Where the provider counted more than fits here, smaller by as much as it counted more than we
+        did; else its window is narrower than is known here, and the call is made a fifth smaller. What
+        it counted is learned.
         """
         counter, measure = self.manager.counter, call.plan.draft.measure
-        shrink = 0.8
-        if error.actual_tokens:
-            counter.observe(measure, error.actual_tokens)
-            shrink = min(shrink, 0.98 * counter.upper(measure) / error.actual_tokens)
-        limit = min(call.ledger.limit_tokens, call.upper_tokens)
+        limit, actual = call.ledger.limit_tokens, error.actual_tokens
+        if actual:
+            counter.observe(measure, actual)
+        if actual and actual > limit:
+            shrink = min(0.99, 0.99 * counter.upper(measure) / actual)
+        else:
+            limit, shrink = min(limit, call.upper_tokens), 0.8
         return self._assemble(input, tools, system, int(limit * shrink))
 
     def record(self, call: Call, reply: Reply | Message | Any) -> Ledger:

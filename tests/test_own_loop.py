@@ -86,3 +86,21 @@ def test_what_a_repl_shows_is_short() -> None:
             assert len(repr(shown)) < 120
         assert repr(ledger).startswith("Ledger('t', turn 1, ")
         assert repr(call).startswith("Call(1 messages, ")
+
+
+@pytest.mark.parametrize("more_by", [1, 10, 30])
+def test_a_refused_call_is_made_smaller_by_what_was_counted_more_and_hardly_more(
+    more_by: int,
+) -> None:
+    exact = {"kind": "echo", "tokenizer": "o200k_base"}
+    budget = {"window": 2_000, "reply_reserve": 100}
+    source = {"backend": exact, "budget": budget, "policies": ["sliding_window"]}
+    with contextkit.load(source) as manager:
+        thread = manager.thread("t")
+        for number in range(3):
+            thread.append({"role": "user", "content": f"fact {number} " + "word " * 22})
+        call = thread.assemble("why " * 1_785)
+        assert call.input_tokens > 1_840
+        refusal = contextkit.ContextOverflow("too long", actual_tokens=1_900 + more_by)
+        again = thread.corrected(call, refusal, "why " * 1_785)
+        assert again.input_tokens * (1_900 + more_by) / call.input_tokens <= 1_900
