@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from llama_index.core.base.llms.types import (
+    CacheControl,
+    CachePoint,
     ChatMessage,
     ChatResponse,
     ImageBlock,
@@ -34,6 +36,10 @@ from contextkit.messages import (
 from contextkit.replies import plain, reply_of
 from contextkit.tools import Tool
 from contextkit.usage import Usage
+
+if TYPE_CHECKING:
+    from contextkit.adapters._framework import Mark
+    from contextkit.call import CachePoint as Point
 
 DIALECT = "llama-index"
 WHOLE = "llama_index"
@@ -88,6 +94,32 @@ def make(message: Message) -> list[ChatMessage]:
         return [_make_result(part) for part in message.tool_results]
     blocks: list[Any] = [b for b in map(_make_block, message.parts) if b is not None]
     return [ChatMessage(role=MessageRole(message.role), blocks=blocks, additional_kwargs=named)]
+
+
+def marks_of(llm: Any, messages: Sequence[ChatMessage]) -> Mark[ChatMessage] | None:
+    """How cache points are put on messages: LlamaIndex's `CachePoint` blocks, for its Anthropic model.
+
+    None for other models, which take no such block, and where the user puts some on himself.
+    """
+    takes = any(cls.__name__ == "Anthropic" for cls in type(llm).__mro__)
+    if not takes or getattr(llm, "cache_idx", None) is not None:
+        return None
+    is_marked = any(
+        "cache_control" in message.additional_kwargs
+        or any(isinstance(block, CachePoint) for block in message.blocks)
+        for message in messages
+    )
+    return None if is_marked else _mark
+
+
+def _mark(message: ChatMessage, point: Point) -> list[ChatMessage] | None:
+    """The point behind the last block; the system prompt is made one string, which takes none."""
+    last = message.blocks[-1] if message.blocks else None
+    takes = isinstance(last, ImageBlock | ToolCallBlock) or bool(getattr(last, "text", ""))
+    if message.role == MessageRole.SYSTEM or not takes:
+        return None
+    block = CachePoint(cache_control=CacheControl(type="ephemeral", ttl=point.ttl))
+    return [message.model_copy(update={"blocks": [*message.blocks, block]})]
 
 
 def parse_tool(tool: Any) -> Tool:

@@ -22,8 +22,10 @@ from contextkit.tools import Tool
 from contextkit.usage import Usage
 
 if TYPE_CHECKING:
+    from contextkit.call import CachePoint
     from contextkit.manager import ContextManager
 
+caching: Any = needed("google.adk.agents.context_cache_config", "google-adk")
 plugins: Any = needed("google.adk.plugins.base_plugin", "google-adk")
 
 WAITING = 1024
@@ -64,6 +66,7 @@ class ContextPlugin(plugins.BasePlugin):  # type: ignore[misc]
         if len(contents) == len(shown):
             llm_request.config.system_instruction = None
         llm_request.contents = contents
+        _ask_to_cache(llm_request, assembled.call.cache_points)
         self._under_way[_key(callback_context)] = assembled, reader
         while len(self._under_way) > WAITING:
             self._under_way.popitem(last=False)
@@ -98,6 +101,16 @@ def _units(request: Any, reader: Reader) -> list[Unit[Any]]:
     if text := text_in(request.config.system_instruction):
         units.append(Unit((_SYSTEM,), (text_message("system", text),)))
     return units + [Unit((content,), (reader.message(content),)) for content in request.contents]
+
+
+def _ask_to_cache(request: Any, points: Sequence[CachePoint]) -> None:
+    """ADK has no form for a single cache point: it marks Claude's tools, system and newest message itself.
+
+    Gemini caches long prompts by itself; to ask for it would make a cache that is billed by the hour.
+    """
+    if points and request.cache_config is None and "claude" in (request.model or "").lower():
+        long = any(point.ttl == "1h" for point in points)
+        request.cache_config = caching.ContextCacheConfig(ttl_seconds=3600 if long else 300)
 
 
 def _tools(config: Any) -> list[Tool]:

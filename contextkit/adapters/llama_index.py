@@ -101,14 +101,19 @@ def _begin(bridge: Bridge, request: Any) -> Assembled[ChatMessage]:
     return bridge.begin(units, [forms.parse_tool(tool) for tool in request.tools])
 
 
+def _send(method: Any, request: Any, assembled: Assembled[ChatMessage]) -> Any:
+    marks = forms.marks_of(getattr(method, "__self__", None), request.messages)
+    return request.sent(method, assembled.show(forms.make, marks))
+
+
 def _ask(method: Any, bridge: Bridge, form: Request, *args: Any, **kwargs: Any) -> Any:
     request = form(*args, **kwargs)
     assembled = _begin(bridge, request)
     try:
-        response = request.sent(method, assembled.show(forms.make))
+        response = _send(method, request, assembled)
     except Exception as error:  # noqa: BLE001  all but "too long" is raised again
         assembled = bridge.smaller(assembled, error)
-        response = request.sent(method, assembled.show(forms.make))
+        response = _send(method, request, assembled)
     bridge.finish(assembled, partial(forms.read_response, response))
     return response
 
@@ -117,10 +122,10 @@ async def _aask(method: Any, bridge: Bridge, form: Request, *args: Any, **kwargs
     request = form(*args, **kwargs)
     assembled = await worker.call(_begin, bridge, request)
     try:
-        response = await request.sent(method, assembled.show(forms.make))
+        response = await _send(method, request, assembled)
     except Exception as error:  # noqa: BLE001  all but "too long" is raised again
         assembled = await bridge.asmaller(assembled, error)
-        response = await request.sent(method, assembled.show(forms.make))
+        response = await _send(method, request, assembled)
     await bridge.afinish(assembled, partial(forms.read_response, response))
     return response
 
@@ -129,11 +134,11 @@ def _stream(method: Any, bridge: Bridge, form: Request, *args: Any, **kwargs: An
     request = form(*args, **kwargs)
     assembled = _begin(bridge, request)
     try:
-        responses = iter(request.sent(method, assembled.show(forms.make)))
+        responses = iter(_send(method, request, assembled))
         newest = next(responses, None)
     except Exception as error:  # noqa: BLE001  all but "too long" is raised again
         assembled = bridge.smaller(assembled, error)
-        responses = iter(request.sent(method, assembled.show(forms.make)))
+        responses = iter(_send(method, request, assembled))
         newest = next(responses, None)
 
     def handed_on(newest: Any) -> Iterator[Any]:
@@ -154,11 +159,11 @@ async def _astream(
     request = form(*args, **kwargs)
     assembled = await worker.call(_begin, bridge, request)
     try:
-        responses = await request.sent(method, assembled.show(forms.make))
+        responses = await _send(method, request, assembled)
         newest = await anext(responses, None)
     except Exception as error:  # noqa: BLE001  all but "too long" is raised again
         assembled = await bridge.asmaller(assembled, error)
-        responses = await request.sent(method, assembled.show(forms.make))
+        responses = await _send(method, request, assembled)
         newest = await anext(responses, None)
 
     async def handed_on(newest: Any) -> AsyncIterator[Any]:

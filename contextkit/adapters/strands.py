@@ -9,6 +9,7 @@ model finds a call too long, it is made smaller once. Needs Strands with model m
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from contextkit.adapters._extras import needed
@@ -20,14 +21,23 @@ from contextkit.tools import Tool
 from contextkit.usage import Usage
 
 if TYPE_CHECKING:
+    from contextkit.call import CachePoint
     from contextkit.manager import ContextManager
 
 hooks: Any = needed("strands.hooks", "strands")
 stages: Any = needed("strands.middleware", "strands")
 managers: Any = needed("strands.agent.conversation_manager", "strands")
 
+POINT = "cachePoint"
 _SYSTEM: Any = object()
 """Stands for the system prompt among the messages."""
+
+
+@dataclass(frozen=True)
+class _MarkedSystem:
+    """The system prompt with a cache point behind it."""
+
+    block: dict[str, Any]
 
 
 class ContextConversationManager(managers.NullConversationManager):  # type: ignore[misc]
@@ -88,11 +98,44 @@ def _units(context: Any) -> list[Unit[Any]]:
 
 
 def _shown(context: Any, assembled: Assembled[Any]) -> Any:
-    shown = assembled.show(lambda message: [theirs_of(message)])
-    messages = [item for item in shown if item is not _SYSTEM]
+    marks = _mark if _takes_points(context) else None
+    shown = assembled.show(lambda message: [theirs_of(message)], marks)
+    messages = [item for item in shown if item is not _SYSTEM and not _is_marked_system(item)]
     if context.system_prompt and len(messages) == len(shown):
         return context.replace(messages=messages, system_prompt=None)
+    for item in filter(_is_marked_system, shown):
+        system: Any = context.system_prompt
+        blocks = [{"text": system}] if isinstance(system, str) else list(system)
+        return context.replace(messages=messages, system_prompt=[*blocks, item.block])
     return context.replace(messages=messages)
+
+
+def _is_marked_system(item: Any) -> bool:
+    return isinstance(item, _MarkedSystem)
+
+
+def _takes_points(context: Any) -> bool:
+    """Whether the model hands cache points on to Claude, and nobody else puts any."""
+    model = context.agent.model
+    kinds = {cls.__name__ for cls in type(model).__mro__}
+    settings: Mapping[str, Any] = model.get_config()
+    is_claude = "claude" in str(settings.get("model_id", "")).lower()
+    if not is_claude or not kinds & {"AnthropicModel", "BedrockModel"}:
+        return False
+    said = [block for message in context.messages for block in message["content"]]
+    system = [] if isinstance(context.system_prompt, str) else context.system_prompt or []
+    return not settings.get("cache_config") and not any(POINT in b for b in (*said, *system))
+
+
+def _mark(item: Any, point: CachePoint) -> list[Any] | None:
+    """Converse's cache point behind the last block; the model puts it where its provider wants it."""
+    block = {POINT: {"type": "default"} | ({"ttl": "1h"} if point.ttl == "1h" else {})}
+    if item is _SYSTEM:
+        return [_MarkedSystem(block)]
+    content = item["content"]
+    if not content or "reasoningContent" in content[-1] or content[-1].get("text") == "":
+        return None
+    return [{**item, "content": [*content, block]}]
 
 
 def _tool(spec: Mapping[str, Any]) -> Tool:

@@ -36,13 +36,14 @@ class Metrics:
             ("outcome",),
             registry=registry,
         )
-        self._added = Histogram(
+        added = Histogram(
             "contextkit_added_seconds",
             "Time that the proxy's own work took.",
             ("step",),
             registry=registry,
             buckets=_SECONDS,
         )
+        self._assembling, self._recording = added.labels("assemble"), added.labels("record")
         self.under_way = Gauge(
             "contextkit_requests_under_way", "Requests not answered yet.", registry=registry
         )
@@ -57,7 +58,7 @@ class Metrics:
 
     def assembled(self, seconds: float, call: Call | None, as_it_came: bool) -> None:
         """A request was read and, where it is managed, its call assembled."""
-        self._added.labels("assemble").observe(seconds)
+        self._assembling.observe(seconds)
         if call is None:
             return
         self._turns.labels("unchanged" if as_it_came else "changed").inc()
@@ -67,7 +68,7 @@ class Metrics:
 
     def recorded(self, seconds: float, usage: Usage | None) -> None:
         """A turn was stored; `usage` where the provider told it."""
-        self._added.labels("record").observe(seconds)
+        self._recording.observe(seconds)
         for name, tokens in (usage.to_dict() if usage else {}).items():
             self._tokens.labels(name.removesuffix("_tokens")).inc(tokens)
 

@@ -95,3 +95,17 @@ def check_prefix(seen: Sequence[Seen], turns: Sequence[Ledger]) -> None:
         before, now = earlier.body["messages"], later.body["messages"]
         told_anew = earlier.body.get("tools") != later.body.get("tools")
         assert (told_anew or now[: len(before)] != before) == turn.prefix.moved
+
+
+def check_cached(provider: FakeProvider, manager: ContextManager) -> None:
+    """Every request to Claude marks where to cache, and most of what was sent is read from there."""
+    assert not provider.refused
+    turns = ledgers(manager)
+    assert len(turns) == len(provider.seen)
+    assert all("cache_control" in json.dumps(seen.body) for seen in provider.seen)
+    for seen, turn in zip(provider.seen, turns, strict=True):
+        assert turn.usage is not None
+        assert turn.usage.cache_read_tokens == seen.usage["cache_read_input_tokens"]
+    read = sum(seen.usage["cache_read_input_tokens"] for seen in provider.seen)
+    fresh = sum(seen.usage["input_tokens"] for seen in provider.seen)
+    assert read > 5 * fresh

@@ -27,7 +27,7 @@ from contextkit.adapters.langgraph import ModelNode
 from contextkit.adapters.pydantic_ai import ManagedContext
 from contextkit.manager import ContextManager
 from tests.adapters.managers import RESERVE, WINDOW, agent, manager_of
-from tests.adapters.scenario import ledgers, look_up, questions, weigh
+from tests.adapters.scenario import check_cached, look_up, questions, weigh
 from tests.fakes.provider import FakeProvider
 
 MODEL = "claude-sonnet-5"
@@ -101,16 +101,7 @@ def test_what_was_sent_before_is_read_from_the_cache(
 ) -> None:
     provider.respond, provider.window = agent, WINDOW
     run(provider, manager)
-    assert not provider.refused
-    turns = ledgers(manager)
-    assert len(turns) == len(provider.seen)
-    assert all("cache_control" in json.dumps(seen.body) for seen in provider.seen)
-    for seen, turn in zip(provider.seen, turns, strict=True):
-        assert turn.usage is not None
-        assert turn.usage.cache_read_tokens == seen.usage["cache_read_input_tokens"]
-    read = sum(seen.usage["cache_read_input_tokens"] for seen in provider.seen)
-    fresh = sum(seen.usage["input_tokens"] for seen in provider.seen)
-    assert read > 5 * fresh
+    check_cached(provider, manager)
 
 
 def test_marks_of_the_users_own_are_left_to_him(

@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[3]
 COMMON = ("hypothesis", "pytest", "starlette", "uvicorn")
 APART = {
     "litellm": (),
-    "google-adk": ("openai",),
-    "strands": ("openai",),
+    "llama-index": ("llama-index-llms-anthropic",),
+    "google-adk": ("openai", "anthropic"),
+    "strands": ("openai", "anthropic"),
     "autogen": ("autogen-agentchat", "autogen-ext[openai]"),
 }
 """What the tests of each need beside the extra of the same name."""

@@ -10,8 +10,18 @@ import pytest
 
 from contextkit.manager import ContextManager
 from tests.adapters import scenario
-from tests.adapters.managers import RESERVE
-from tests.adapters.scenario import MODEL, QUICK, SLOW, SYSTEM, check, made, questions, ready
+from tests.adapters.managers import RESERVE, manager_of
+from tests.adapters.scenario import (
+    MODEL,
+    QUICK,
+    SLOW,
+    SYSTEM,
+    check,
+    check_cached,
+    made,
+    questions,
+    ready,
+)
 from tests.fakes.answers import Answer, Failure
 from tests.fakes.provider import FakeProvider
 
@@ -21,11 +31,13 @@ apps: Any = pytest.importorskip("google.adk.apps")
 runners: Any = pytest.importorskip("google.adk.runners")
 run_config: Any = pytest.importorskip("google.adk.agents.run_config")
 models: Any = pytest.importorskip("google.adk.integrations.openai")
+claude: Any = pytest.importorskip("google.adk.models.anthropic_llm")
 types: Any = pytest.importorskip("google.genai.types")
 
 from contextkit.adapters._adk_forms import Reader, content_of  # noqa: E402
 from contextkit.adapters.google_adk import ContextPlugin  # noqa: E402
 
+CLAUDE = "claude-sonnet-5"
 Ask = Callable[..., Coroutine[Any, Any, str]]
 
 
@@ -39,14 +51,17 @@ def run(
     provider: FakeProvider,
     manager: ContextManager,
     work: Callable[[Ask], Coroutine[Any, Any, None]],
+    model: Any = None,
+    system: str = SYSTEM,
 ) -> None:
     """An agent of one session, asked by what `work` is given."""
+    gpt = models.OpenAILlm(model=MODEL, base_url=provider.openai_url, api_key="k")
 
     async def opened() -> None:
         agent = agents.Agent(
             name="researcher",
-            model=models.OpenAILlm(model=MODEL, base_url=provider.openai_url, api_key="k"),
-            instruction=SYSTEM,
+            model=model or gpt,
+            instruction=system,
             tools=[scenario.look_up, scenario.weigh],
             generate_content_config=types.GenerateContentConfig(max_output_tokens=RESERVE),
         )
@@ -114,6 +129,21 @@ def test_errors_record_nothing_and_images_go_through(
     assert not provider.refused
     assert "iVBORw==" in str(provider.seen[-1].body["messages"])
     assert len(manager.thread("desk/u/s/researcher").turns()) == 2
+
+
+def test_claude_is_asked_to_cache(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", provider.origin)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    ready(provider)
+
+    async def go(ask: Ask) -> None:
+        for asked in questions(12):
+            await ask(asked)
+
+    with manager_of({"kind": "anthropic", "model": CLAUDE, "api_key": "k"}) as manager:
+        model = claude.AnthropicLlm(model=CLAUDE)
+        run(provider, manager, go, model, "You are a careful researcher. " * 30)
+        check_cached(provider, manager)
 
 
 PARTS = [

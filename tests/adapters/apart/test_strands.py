@@ -13,13 +13,24 @@ from pydantic import BaseModel
 from contextkit.errors import BudgetExceeded
 from contextkit.manager import ContextManager
 from tests.adapters import scenario
-from tests.adapters.managers import RESERVE, question
-from tests.adapters.scenario import MODEL, QUICK, SLOW, SYSTEM, check, made, questions, ready
+from tests.adapters.managers import RESERVE, WINDOW, manager_of, question
+from tests.adapters.scenario import (
+    MODEL,
+    QUICK,
+    SLOW,
+    SYSTEM,
+    check,
+    check_cached,
+    made,
+    questions,
+    ready,
+)
 from tests.fakes.answers import Answer, Failure
 from tests.fakes.provider import FakeProvider
 
 strands: Any = pytest.importorskip("strands")
 openai: Any = pytest.importorskip("strands.models.openai")
+anthropic: Any = pytest.importorskip("strands.models.anthropic")
 
 from contextkit.adapters._strands_forms import message_of, theirs_of  # noqa: E402
 from contextkit.adapters.strands import ContextConversationManager  # noqa: E402
@@ -134,3 +145,42 @@ def test_blocks_go_there_and_back(block: dict[str, Any]) -> None:
     message = {"role": "user", "content": [block]}
     assert theirs_of(message_of(message)) == message
     assert message_of(message).canonical
+
+
+CLAUDE = "claude-sonnet-5"
+LONG_SYSTEM = "You are a careful researcher. " * 30
+
+
+def claude_of(provider: FakeProvider, manager: ContextManager, **more: Any) -> Any:
+    """An agent on Claude, through Strands' own model to a provider that caches."""
+    ready(provider)
+    model = anthropic.AnthropicModel(
+        client_args={"base_url": provider.origin, "api_key": "k", "max_retries": 0},
+        model_id=CLAUDE,
+        max_tokens=RESERVE,
+    )
+    return strands.Agent(
+        model,
+        tools=[strands.tool(scenario.look_up), strands.tool(scenario.weigh)],
+        conversation_manager=ContextConversationManager(manager),
+        callback_handler=None,
+        retry_strategy=None,
+        **{"system_prompt": LONG_SYSTEM, **more},
+    )
+
+
+def test_what_was_sent_before_is_read_from_the_cache(provider: FakeProvider) -> None:
+    with manager_of({"kind": "anthropic", "model": CLAUDE, "api_key": "k"}) as manager:
+        agent = claude_of(provider, manager)
+        for asked in questions(12):
+            agent(asked)
+        check_cached(provider, manager)
+        assert provider.window == WINDOW
+        assert "cachePoint" not in str(agent.messages)
+
+
+def test_marks_of_the_users_own_are_left_to_him(provider: FakeProvider) -> None:
+    own = [{"text": LONG_SYSTEM}, {"cachePoint": {"type": "default"}}]
+    with manager_of({"kind": "anthropic", "model": CLAUDE, "api_key": "k"}) as manager:
+        claude_of(provider, manager, system_prompt=own)(question(1))
+    assert [str(seen.body).count("cache_control") for seen in provider.seen] == [1, 1]
