@@ -208,6 +208,26 @@ def test_a_wrong_dtype_is_named() -> None:
         load_model(POCKET, device="cpu", dtype="float31", trust_remote_code=False)
 
 
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        ("gpu", "is none of auto, cpu"),
+        ("cuda:99", "sees [0-9]+ CUDA devices"),
+        (None, "is none of"),
+    ],
+)
+def test_a_device_that_is_not_there(device: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"^device: .*{words}"):
+        load_model(POCKET, device=device, dtype="auto", trust_remote_code=False)
+
+
+def test_an_engine_of_nothing() -> None:
+    from contextkit_backends.local.engine import Engine
+
+    with pytest.raises(ConfigError, match="neither a name, a folder nor a transformers model"):
+        Engine.load(None)
+
+
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ConfigError, match=r'pip install "contextkit\[local\]"'):

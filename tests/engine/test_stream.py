@@ -343,6 +343,8 @@ def test_what_a_stream_refuses(llama: Any) -> None:
     stream = engine.stream()
     with pytest.raises(EngineError, match="no tokens"):
         stream.extend([])
+    with pytest.raises(EngineError, match="takes token ids, not 'one'"):
+        stream.extend("one")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="token 97 at place 1"):
         stream.extend([3, 97])
     with pytest.raises(EngineError, match="evict"):

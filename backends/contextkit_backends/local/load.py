@@ -137,8 +137,7 @@ def load_model(folder: Path, *, device: str, dtype: str, trust_remote_code: bool
     _check_weights(folder)
     torch, transformers = require("torch"), require("transformers")
     broken = require("safetensors").SafetensorError
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = checked_device(device)
     try:
         with _no_progress_bar(transformers.utils.logging):
             model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -173,6 +172,24 @@ def _check_weights(folder: Path) -> None:
         f"model: {folder.name} must have its weights as *.safetensors; found {found}. "
         "Convert it with transformers' save_pretrained"
     )
+
+
+def checked_device(name: str) -> str:
+    """A device that there is: `auto` is the first GPU, or else the CPU. ConfigError for any other."""
+    torch = require("torch")
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda" if n_gpus else "cpu"
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(f"device: {name!r} is none of auto, cpu, cuda, cuda:0 …") from error
+    if device.type == "cuda" and (device.index or 0) >= n_gpus:
+        raise ConfigError(
+            f"device: {name!r} is not there: torch {torch.__version__} sees {n_gpus} CUDA devices; "
+            "take 'auto' or 'cpu', or install a build of torch for this GPU"
+        )
+    return name
 
 
 def torch_dtype(name: str) -> Any:

@@ -34,7 +34,13 @@ from contextkit_backends.local.engine.settings import EngineSettings, KvFormat
 from contextkit_backends.local.engine.stats import EngineStats
 from contextkit_backends.local.engine.stream import Stream
 from contextkit_backends.local.engine.text import PlainTokenizer
-from contextkit_backends.local.load import eos_ids, find_folder, load_model, torch_dtype
+from contextkit_backends.local.load import (
+    checked_device,
+    eos_ids,
+    find_folder,
+    load_model,
+    torch_dtype,
+)
 
 CPU_CHUNK_TOKENS = 512
 GPU_CHUNK_TOKENS = 4096
@@ -106,9 +112,13 @@ class Engine:
             model = load_model(
                 folder, device=device, dtype=dtype, trust_remote_code=trust_remote_code
             )
+        elif not isinstance(model, torch.nn.Module):
+            raise ConfigError(
+                f"model: {type(model).__name__} is neither a name, a folder nor a transformers model"
+            )
         elif device != "auto" or dtype != "auto":
             model = model.to(
-                device=model.device if device == "auto" else device,
+                device=model.device if device == "auto" else checked_device(device),
                 dtype=model.dtype if dtype == "auto" else torch_dtype(dtype),
             )
         model.eval()
@@ -116,6 +126,12 @@ class Engine:
             settings = dataclasses.replace(settings, chunk_tokens=GPU_CHUNK_TOKENS)
         paged, unpaged = choose_executor(model, settings, folder)
         return cls(model, settings, paged, unpaged, folder=folder)
+
+    def __repr__(self) -> str:
+        model, window = self.model, self.settings.window
+        read = "everything" if window is None else f"{self.settings.sinks} sinks + {window:,}"
+        name = self.folder.name if self.folder else type(model).__name__
+        return f"Engine({name}, {model.device}, {model.dtype}, kv {self.settings.kv}, {read})"
 
     @property
     def unpaged(self) -> Unpaged:

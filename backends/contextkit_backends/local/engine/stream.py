@@ -37,7 +37,12 @@ class Stream:
         another stream of the same salt filled with the same first tokens are not read again. Raises
         PoolExhausted, and reads nothing, where the tokens do not fit; NotFinite for broken logits.
         """
-        ids = [int(token) for token in token_ids]
+        try:
+            ids = [int(token) for token in token_ids]
+        except (TypeError, ValueError) as error:
+            raise EngineError(
+                f"{self.name}: extend takes token ids, not {token_ids!r:.40}"
+            ) from error
         if not ids:
             raise EngineError(f"{self.name}: extend was given no tokens")
         engine, sequence = self._engine, self._alive()
