@@ -148,7 +148,8 @@ def decode_paged(
     """`[rows, n_heads, D] -> [rows, n_heads, Dv]` over `keys` `[n_pages, n_kv_heads, P, D]`."""
     rows, n_heads, dim = q.shape
     _, n_kv_heads, page, v_dim = values.shape
-    config = decode_config(architecture(q), triton.next_power_of_2(dim), 8 * keys.element_size())
+    bits, padded = 8 * keys.element_size(), triton.next_power_of_2(dim)
+    config = decode_config(architecture(q), padded, bits, rows * n_kv_heads)
     has_head = q_head is not None
     splits = count_splits(
         rows * n_kv_heads, meta.table.shape[1], config.programs, has_head=has_head
