@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    TypeAlias,
+    runtime_checkable,
+)
 
 from contextkit.messages import Message, text_message
 from contextkit.tokens import TokenCounter
@@ -29,6 +37,8 @@ class Capabilities:
     model: str = ""
     streaming: bool = True
     tools: bool = True
+    max_input_tokens: int | None = None
+    """What the input may take, where the model takes less than its window holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +95,17 @@ class Backend(Protocol):
 
     def stream(self, call: Call) -> Iterator[ReplyChunk]:
         """Ask and hand on what comes; the last chunk has the whole reply."""
+        ...
+
+
+@runtime_checkable
+class Loadable(Protocol):
+    """A backend with something to bring into memory, such as weights; others need none of this.
+
+    It loads by itself with its first call. A server calls `load` when it starts, so that what is wrong
+    shows then.
+    """
+
+    def load(self) -> None:
+        """Be ready to answer. Raises what the first call would; a second time it does nothing."""
         ...

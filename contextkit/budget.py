@@ -8,6 +8,12 @@ DEFAULT_WINDOW = 8192
 """Where neither the budget nor the backend names a window."""
 
 
+def input_limit(window: int, reply_reserve: int, max_input_tokens: int | None) -> int:
+    """Tokens that the input may take: the window without the reply reserve, or what the model takes."""
+    limit = window - reply_reserve
+    return limit if max_input_tokens is None else min(limit, max_input_tokens)
+
+
 class Budget(BaseModel):
     """`window` tokens in all, `reply_reserve` of them for the answer; `shares` cap sections.
 

@@ -21,8 +21,18 @@ if TYPE_CHECKING:
     from contextkit.manager import ContextManager
 
 
-def commit(manager: ContextManager, log: ThreadLog, call: Call, plan: Plan, reply: Reply) -> Ledger:
-    """Store a sealed call's input and its reply; returns the closed ledger with its turn's number."""
+def commit(
+    manager: ContextManager,
+    log: ThreadLog,
+    call: Call,
+    plan: Plan,
+    reply: Reply,
+    only_next: bool = False,
+) -> Ledger:
+    """Store a sealed call's input and its reply; returns the closed ledger with its turn's number.
+
+    `only_next`: raises `ViewConflict` where the log is longer than the call knew.
+    """
     new = plan.draft.log.entries(plan.n_entries, plan.draft.log.stop)
     messages = [*(entry.message for entry in new), reply.message]
     measures = [*(entry.measure for entry in new), manager.counter.measure(reply.message)]
@@ -50,7 +60,8 @@ def commit(manager: ContextManager, log: ThreadLog, call: Call, plan: Plan, repl
         number = log.store.commit(log.record, entries=entries, view=stored, turn=turn)
         return view, replace(account, turn=number)
 
-    _, (log.view, account) = log.write(messages, measures, store, new)
+    at = plan.n_entries if only_next else None
+    _, (log.view, account) = log.write(messages, measures, store, new, at=at)
     return account
 
 

@@ -172,6 +172,13 @@ def find_notes(config: Config) -> tuple[str, ...]:
             f"budget.window: neither the budget nor the backend names a window; {DEFAULT_WINDOW:,} "
             "tokens are assumed"
         )
+    window, reserve = config.budget.resolve(capabilities.context_window)
+    most = capabilities.max_input_tokens
+    if most is not None and most < window - reserve:
+        notes.append(
+            f"{capabilities.model} takes at most {most:,} tokens of input, whatever its window: "
+            f"{window - reserve - most:,} of {window:,} can only be the reply's"
+        )
     if getattr(backend, "tokenizer", None) is None:
         note = estimate_note(backend.counter, capabilities.model)
         notes += [note] if note else []

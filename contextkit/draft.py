@@ -17,13 +17,30 @@ from contextkit.errors import PolicyError
 from contextkit.log import Entry
 from contextkit.log_view import LogView
 from contextkit.messages import Message
-from contextkit.piece import Change, Piece, edit, edit_each, entry_handle, split
-from contextkit.prefix import Run, runs
+from contextkit.piece import Change, Piece, edit, edit_each, entry_handle, merge, part, split
+from contextkit.prefix import (
+    Reading,
+    Repeated,
+    Run,
+    Shared,
+    compare,
+    n_messages,
+    read,
+    runs,
+    stable,
+)
 from contextkit.tokens import Measure, TokenCounter, measure_all
 from contextkit.tools import Tool
-from contextkit.validity import problems
 
-_OF_PIECES = ("measure", "upper_tokens", "input_tokens", "runs", "messages", "faults")
+_OF_PIECES = (
+    "measure",
+    "upper_tokens",
+    "input_tokens",
+    "runs",
+    "messages",
+    "reading",
+    "_compared",
+)
 """Cached by `Draft` and worked out from its pieces."""
 
 
@@ -56,6 +73,8 @@ class Draft:
     notes: tuple[str, ...] = ()
     held_tokens: float = 0.0
     """What edits that wait have cost up to this call, in tokens at the uncached price."""
+    before: Repeated | None = None
+    """The start of the call before this one, where this process made that call."""
 
     # -- what it holds -----------------------------------------------------------------------
 
@@ -91,24 +110,45 @@ class Draft:
     @cached_property
     def messages(self) -> tuple[Message, ...]:
         """What the call would say, in order."""
-        out: list[Message] = []
+        before = self._repeated_before
+        known = before.messages if before else ()
+        new: list[Message] = []
+        behind = len(known)
         for piece in self.pieces:
-            out.extend(self.shown(piece))
-        return tuple(out)
+            n_shown = n_messages(piece)
+            if behind < n_shown:
+                new += self.shown(piece, behind)
+            behind = max(0, behind - n_shown)
+        return (*known, *new)
 
     @cached_property
+    def reading(self) -> Reading:
+        """What reading the messages finds: faults, the fingerprint, what the next call may repeat."""
+        lasting = stable(self.pieces)
+        return read(self.messages, self.runs, lasting, self.tools_digest, self._repeated_before)
+
+    @property
     def faults(self) -> list[str]:
         """What a provider would refuse in `messages`; empty where nothing."""
-        return problems(self.messages)
+        return self.reading.faults
+
+    def shared(self, earlier: tuple[Run, ...]) -> Shared:
+        """How far the call repeats an earlier one; compared once with each."""
+        for runs_before, known in self._compared:
+            if runs_before is earlier:
+                return known
+        found = compare(earlier, self.runs, self.pieces, self.log, self.counter.zero)
+        self._compared.append((earlier, found))
+        return found
 
     def upper(self, measure: Measure) -> int:
         return self.counter.upper(measure)
 
-    def shown(self, piece: Piece) -> Sequence[Message]:
-        """The messages that a piece puts into the call."""
+    def shown(self, piece: Piece, behind: int = 0) -> Sequence[Message]:
+        """The messages that a piece puts into the call, those behind the first so many."""
         if piece.shown is not None:
-            return piece.shown
-        return [entry.message for entry in self.log.entries(piece.start, piece.stop)]
+            return piece.shown[behind:]
+        return [entry.message for entry in self.log.entries(piece.start + behind, piece.stop)]
 
     def visible(self, start: int = 0) -> Iterator[Entry]:
         """Entries from `start` on that are shown as they were said, oldest first."""
@@ -168,11 +208,13 @@ class Draft:
         self._reasoned(policy, why)
         span = self.log.span
 
-        def change(piece: Piece) -> Piece:
+        def change(piece: Piece, low: int, high: int) -> Piece:
             return piece.changed(
+                start=low,
+                stop=high,
                 action="keep",
                 shown=None,
-                measure=span(piece.start, piece.stop),
+                measure=span(low, high),
                 section=piece.section if section is None else section,
                 pinned=piece.pinned if pinned is None else pinned,
                 policy=policy,
@@ -199,11 +241,18 @@ class Draft:
             self._refuse(start, stop, policy)
         zero = self.counter.zero
 
-        def change(piece: Piece) -> Piece:
+        def change(piece: Piece, low: int, high: int) -> Piece:
             if piece.shown == ():
-                return piece
+                return part(piece, low, high, self.log)
             return piece.changed(
-                action="drop", shown=(), measure=zero, policy=policy, why=why, detail=""
+                start=low,
+                stop=high,
+                action="drop",
+                shown=(),
+                measure=zero,
+                policy=policy,
+                why=why,
+                detail="",
             )
 
         return self._edit(start, stop, change, sticky)
@@ -276,7 +325,7 @@ class Draft:
         def table(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
             made: set[int] = set()
 
-            def once(index: int, piece: Piece) -> Piece | None:
+            def once(index: int, piece: Piece, low: int, high: int) -> Piece | None:
                 if index in made:
                     return None
                 made.add(index)
@@ -339,7 +388,7 @@ class Draft:
         """Take out an item that was inserted, for good; the log's own entries are dropped instead."""
         if not item.is_inserted:
             raise PolicyError(f"{item.handle} is history; use drop to leave it out")
-        return self._put(lambda pieces: tuple(p for p in pieces if p != item), True)
+        return self._put(lambda pieces: merge([p for p in pieces if p != item], self.log), True)
 
     def move(
         self, start: int, stop: int, *, to: int, policy: str, why: str, sticky: bool = False
@@ -350,9 +399,11 @@ class Draft:
         def put(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
             taken: list[Piece] = []
 
-            def take(piece: Piece) -> None:
+            def take(piece: Piece, low: int, high: int) -> None:
                 taken.append(
-                    piece.changed(action="move", policy=policy, why=why, volatile=not sticky)
+                    part(piece, low, high, self.log).changed(
+                        action="move", policy=policy, why=why, volatile=not sticky
+                    )
                 )
 
             rest = split(edit(pieces, start, stop, self.log, take), to, self.log)
@@ -392,6 +443,7 @@ class Draft:
                 state.pop(name, None)
         if "tools" in fields:
             state.pop("tools_digest", None)
+            state.pop("reading", None)
         state.update(fields)
         return new
 
@@ -410,6 +462,16 @@ class Draft:
         return self.changed(cache_points=points)
 
     # -- inner ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _compared(self) -> list[tuple[tuple[Run, ...], Shared]]:
+        return []
+
+    @property
+    def _repeated_before(self) -> Repeated | None:
+        """`before`, where this call repeats it."""
+        before = self.before
+        return before if before and self.shared(before.runs).is_whole else None
 
     def _reasoned(self, policy: str, why: str) -> None:
         if not policy or not why:

@@ -7,7 +7,7 @@ its memo under the embedder's name: a restart embeds nothing again, another mode
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 from contextkit.errors import ContextKitError, EmbeddingFailed
@@ -92,13 +92,10 @@ def embed_all(
     tenant: str,
     embedder: Embedder,
     texts: Sequence[str],
-    *,
-    advance: Callable[[int], None] | None = None,
 ) -> Vectors:
     """`embed` through the memo of a tenant: only texts that it does not hold are embedded, each once.
 
     What was made is kept batch by batch, so that an interrupted run goes on where it stopped.
-    `advance` is told how many more texts are done.
     """
     import numpy as np
 
@@ -110,16 +107,12 @@ def embed_all(
         for key, kept in store.load_memo(tenant, space, page).items():
             if len(kept) == 2 * dimension:
                 found[key] = np.frombuffer(kept, dtype="<f2").astype(np.float32)
-    if advance is not None:
-        advance(sum(key in found for key in keys))
     missing = [key for key in unique if key not in found]
     for page in _pages(missing, BATCH):
         rows = embed(embedder, [unique[key] for key in page])
         made = zip(page, rows.astype("<f2"), strict=True)
         store.save_memo(tenant, space, {key: row.tobytes() for key, row in made})
         found.update(zip(page, rows, strict=True))
-        if advance is not None:
-            advance(len(page))
     out = np.zeros((len(texts), dimension), np.float32)
     for row, key in enumerate(keys):
         out[row] = found[key]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from contextkit.documents import parse_chunk_handle
 from contextkit.errors import UnknownHandle
 from contextkit.expansion import Expansion
@@ -13,13 +15,16 @@ from contextkit.summary import parse_summary_handle
 
 def expand(history: HistoryStore, record: ThreadRecord, n_entries: int, handle: str) -> Expansion:
     """What stands behind a handle in a thread of `n_entries`; raises `UnknownHandle`."""
+    if not isinstance(cast("object", handle), str):
+        kind = type(handle).__name__
+        raise UnknownHandle(f"{handle!r} is no handle but of type {kind}; 'm17' names an entry")
     if (named := parse_chunk_handle(handle)) is not None:
         return _chunks(history, record, handle, *named)
     span = parse_handle(handle) or parse_summary_handle(handle)
     if span is None or span[1] > n_entries:
         reach = f"goes up to m{n_entries - 1}" if n_entries else "is empty"
         raise UnknownHandle(
-            f"{handle!r} names nothing in thread {record.name!r}; handles look like m17, m3-17, "
+            f"{handle[:80]!r} names nothing in thread {record.name!r}; handles look like m17, m3-17, "
             f"s1.3-17 or d1.0 and this thread {reach}"
         )
     return Expansion(handle, [entry.message for entry in history.entries(record, *span)])
@@ -34,6 +39,6 @@ def _chunks(
         documents = [f"{d.handle} ({d.n_chunks} chunks)" for d in history.documents(record)]
         known = ", ".join(documents) or "none"
         raise UnknownHandle(
-            f"{handle!r} names nothing in thread {record.name!r}; its documents: {known}"
+            f"{handle[:80]!r} names nothing in thread {record.name!r}; its documents: {known}"
         )
     return Expansion(handle, [text_message("user", "".join(each.text for each in chunks))])

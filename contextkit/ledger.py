@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+from contextkit.budget import input_limit
 from contextkit.errors import UnknownHandle
 from contextkit.piece import Action, entry_handle, parse_handle
 from contextkit.usage import Usage
@@ -92,6 +93,8 @@ class Ledger:
     """The real cost of the call by its usage and the dated prices, input and output."""
     verdict: Verdict | None = None
     """What the provider said about its cache, where it was asked."""
+    max_input_tokens: int | None = None
+    """What the model takes of input, where that is known to be less than its window."""
 
     def __repr__(self) -> str:
         reach = f"{self.input_tokens:,} of {self.limit_tokens:,} tokens"
@@ -101,8 +104,8 @@ class Ledger:
 
     @property
     def limit_tokens(self) -> int:
-        """What the input may take: the window without the reply reserve."""
-        return self.window - self.reply_reserve
+        """What the input may take: the window without the reply reserve, or what the model takes."""
+        return input_limit(self.window, self.reply_reserve, self.max_input_tokens)
 
     @property
     def sections(self) -> dict[str, int]:
@@ -120,7 +123,7 @@ class Ledger:
 
     def find(self, handle: str) -> Decision:
         """The decision that covers a handle. Raises `UnknownHandle`."""
-        span = parse_handle(handle)
+        span = parse_handle(handle) if isinstance(cast("object", handle), str) else None
         for decision in self.decisions:
             if decision.piece == handle:
                 return decision

@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from contextkit import pricing
 from contextkit.backend import Backend
 from contextkit.background import Background
-from contextkit.budget import Budget
+from contextkit.budget import Budget, input_limit
 from contextkit.calibration import Calibration
 from contextkit.config import DEFAULT_POLICIES, Config, check_order, find_limits, find_notes, read
 from contextkit.config_source import Source
@@ -26,12 +26,16 @@ from contextkit.observer import Observer
 from contextkit.policy import Policy
 from contextkit.scheduler import Schedule
 from contextkit.store import HistoryStore, Problem, SeqTaken, ThreadRecord
+from contextkit.stores.refusals import check_names
 from contextkit.thread import Thread
 from contextkit.tokens import Measure
 from contextkit.tools import Tool
 from contextkit.usage import Usage
 from contextkit.vector_index import VectorIndex
 from contextkit.vectors import VectorStore
+
+if TYPE_CHECKING:
+    from contextkit.recall.memory import Memory
 
 DEFAULT_SCHEDULE = Schedule()
 RECOUNTS = 5
@@ -75,7 +79,13 @@ class ContextManager:
 
     @classmethod
     def from_config(cls, config: Config) -> ContextManager:
-        """The manager that a validated configuration describes."""
+        """The manager that a validated configuration describes; `contextkit.load` reads and makes one."""
+        if not isinstance(cast("object", config), Config):
+            kind = type(config).__name__
+            raise ConfigError(
+                f"from_config: takes a Config as contextkit.config.read makes it, not {kind}; "
+                "contextkit.load takes a path, YAML text or a dict"
+            )
         manager = cls.__new__(cls)
         manager._set_up(config)
         return manager
@@ -90,7 +100,9 @@ class ContextManager:
         self.embedder: Embedder | None = config.embedder
         self.vector_index: VectorIndex | None = None
         if self.vectors is not None and self.embedder is not None:
-            self.vector_index = VectorIndex(self.history, self.vectors, self.embedder)
+            self.vector_index = VectorIndex(
+                self.history, self.vectors, self.embedder, self._passages_of
+            )
         self.policies: tuple[Policy, ...] = config.policies
         self.budget = config.budget
         self.max_message_bytes = config.max_message_bytes
@@ -98,6 +110,9 @@ class ContextManager:
         self.counter = self.backend.counter
         capabilities = self.backend.capabilities
         self.window, self.reply_reserve = find_limits(config)
+        self.max_input_tokens = capabilities.max_input_tokens
+        self.limit_tokens = input_limit(self.window, self.reply_reserve, self.max_input_tokens)
+        """What the input of a call may take."""
         self.notes = find_notes(config)
         """What every call of this manager has to say: an assumed window, an estimating counter."""
         self.rule: pricing.CacheRule | None = _rule(
@@ -150,6 +165,7 @@ class ContextManager:
 
         With `create=False` a thread that is not there raises `UnknownThread`.
         """
+        check_names(tenant=tenant, thread=name)
         if name == "" and create:
             raise StoreError("the thread name is empty; give it some text, such as 'support/42'")
         with self._lock:
@@ -181,13 +197,17 @@ class ContextManager:
                 del self._threads[thread.tenant, thread.name]
 
     def _record(self, name: str, tenant: str, create: bool) -> ThreadRecord:
-        record = self.history.open_thread(tenant, name, counter=self.counter.name, create=create)
+        counter, creates = self.counter.name, create and tenant != ""
+        record = self.history.open_thread(tenant, name, counter=counter, create=creates)
+        if record is None and create:
+            raise StoreError("the tenant name is empty; leave it out, or name whose thread it is")
         if record is None:
             raise UnknownThread(f"tenant {tenant!r} has no thread {name!r}")
         return record
 
     def threads(self, tenant: str | None = "default") -> list[ThreadRecord]:
         """The threads of a tenant (of all with None), by name."""
+        _check_tenant(tenant)
         return self.history.list_threads(tenant)
 
     def adopt(self, parent: ThreadRecord, name: str | None, at: int) -> Thread:
@@ -208,6 +228,7 @@ class ContextManager:
 
         A vector index is compared with the history by its ids and by a sample of its rows.
         """
+        _check_tenant(tenant)
         problems = list(self.history.verify(tenant))
         if self.vector_index is not None:
             for each in sorted({record.tenant for record in self.history.list_threads(tenant)}):
@@ -231,6 +252,12 @@ class ContextManager:
         if tenant is None:
             self.vectors.reset()
         return sum(self.vector_index.rebuild(each, advance) for each in sorted(tenants))
+
+    def _passages_of(self, record: ThreadRecord) -> Memory:
+        """What is indexed of a thread, for checking the index and making it again."""
+        from contextkit.recall.memory import Memory
+
+        return Memory(self.history, record, self.embedder)
 
     def frame(self, tools: tuple[Tool, ...]) -> Measure:
         """What the tools and the template cost; counted once for each list of tools."""
@@ -286,6 +313,12 @@ def load(source: Source = None) -> ContextManager:
     Raises `ConfigError`.
     """
     return ContextManager.from_config(read(source))
+
+
+def _check_tenant(tenant: str | None) -> None:
+    """Raises `StoreError`: nobody's threads would be all well."""
+    if tenant is not None:
+        check_names(tenant=tenant)
 
 
 def _rule(provider: str, model: str, overrides: str | None) -> pricing.CacheRule | None:

@@ -6,6 +6,7 @@ a range of the log that is kept, dropped or replaced, or an item that was insert
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 from contextkit.errors import PolicyError
 from contextkit.messages import Message, from_json, to_json
 from contextkit.tokens import Measure
+
+_HANDLE = re.compile(r"m(\d{1,18})(?:-(\d{1,18}))?", re.ASCII)
 
 Action: TypeAlias = Literal["keep", "drop", "replace", "insert", "move"]
 
@@ -80,13 +83,12 @@ def entry_handle(start: int, stop: int) -> str:
 
 def parse_handle(handle: str) -> tuple[int, int] | None:
     """The range that an entry handle names, or None for any other text."""
-    if not handle.startswith("m"):
+    found = _HANDLE.fullmatch(handle)
+    if found is None:
         return None
-    first, dash, last = handle[1:].partition("-")
-    if not (first.isascii() and first.isdigit()) or (dash and not last.isdigit()):
-        return None
+    first, last = found.groups()
     start = int(first)
-    stop = int(last) + 1 if dash else start + 1
+    stop = int(last) + 1 if last else start + 1
     return (start, stop) if stop > start else None
 
 
@@ -96,8 +98,8 @@ class Ranges(Protocol):
     def span(self, start: int, stop: int) -> Measure: ...
 
 
-Change: TypeAlias = Callable[[Piece], Piece | None]
-"""What becomes of a part; None takes it out (where another piece takes over its range)."""
+Change: TypeAlias = Callable[[Piece, int, int], Piece | None]
+"""What becomes of `start <= seq < stop` of a piece; None: another piece takes over that range."""
 
 
 def edit(
@@ -106,7 +108,8 @@ def edit(
     """The table with every part inside `start <= seq < stop` put through `change`, in place.
 
     Kept and dropped pieces are cut at the ends of the range; a replaced piece is whole or not at all:
-    cutting through one raises `PolicyError`. Inserted items stay.
+    cutting through one raises `PolicyError`. Inserted items stay. What became alike is merged there and
+    with its two neighbours; a table holds no others that are.
     """
     return edit_each(pieces, [(start, stop, change)], ranges)
 
@@ -117,12 +120,15 @@ def edit_each(
     """Several edits in one pass; their ranges are apart from each other and in order."""
     stops = [stop for _, stop, _ in edits]
     first, last = (edits[0][0], stops[-1]) if edits else (0, 0)
+    met = [i for i, piece in enumerate(pieces) if piece.stop > first and piece.start < last]
+    if not met:
+        return tuple(pieces)
     out: list[Piece] = []
-    for piece in pieces:
+    for piece in pieces[met[0] : met[-1] + 1]:
         if piece.stop <= first or piece.start >= last:
             out.append(piece)
             continue
-        index = len(edits) if piece.is_inserted else bisect_right(stops, piece.start)
+        index = len(edits) if piece.start == piece.stop else bisect_right(stops, piece.start)
         at = piece.start
         while index < len(edits) and edits[index][0] < piece.stop:
             start, stop, change = edits[index]
@@ -134,13 +140,15 @@ def edit_each(
                 )
             if at < low:
                 out.append(part(piece, at, low, ranges))
-            changed = change(part(piece, low, high, ranges))
+            changed = change(piece, low, high)
             if changed is not None:
                 out.append(changed)
             at, index = high, index + 1
-        if at < piece.stop or piece.is_inserted:
+        if at < piece.stop or piece.start == piece.stop:
             out.append(part(piece, at, piece.stop, ranges))
-    return merge(out, ranges)
+    low, high = max(0, met[0] - 1), met[-1] + 2
+    joint = merge((*pieces[low : met[0]], *out, *pieces[met[-1] + 1 : high]), ranges)
+    return (*pieces[:low], *joint, *pieces[high:])
 
 
 def split(pieces: Sequence[Piece], at: int, ranges: Ranges) -> list[Piece]:
@@ -178,12 +186,12 @@ def merge(pieces: Sequence[Piece], ranges: Ranges) -> tuple[Piece, ...]:
 
 
 def _alike(left: Piece, right: Piece) -> bool:
+    """Whether two kept or two dropped ranges are in the same state."""
     return (
         not left.shown
-        and not right.shown
-        and not left.is_inserted
-        and not right.is_inserted
         and left.shown == right.shown
+        and left.start < left.stop
+        and right.start < right.stop
         and left.action == right.action
         and left.section == right.section
         and left.pinned == right.pinned

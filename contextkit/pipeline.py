@@ -58,8 +58,9 @@ def begin(
         summaries_of=lambda: thread.summaries,
         last_call=thread.last_call,
         n_calls=view.version,
-        cold=_is_cold(view, manager.rule, manager.clock()),
+        cold=_is_cold(view, manager.rule, manager.clock() - thread.used_at(view)),
         gaps_s=view.sent.pace.gaps_s if view.sent else (),
+        max_input_tokens=manager.max_input_tokens,
     )
     draft = Draft(
         log=log,
@@ -68,21 +69,22 @@ def begin(
         sticky=table,
         tools=tools,
         frame=manager.frame(tools),
-        limit_tokens=window - reserve if limit_tokens is None else limit_tokens,
+        limit_tokens=turn.limit_tokens if limit_tokens is None else limit_tokens,
         protected=_protected(log),
         notes=manager.notes,
+        before=view.sent.repeated if view.sent else None,
     )
     if request >= 0:
         draft = _labelled(draft, draft.protected[0])
     return draft, turn
 
 
-def _is_cold(view: View, rule: CacheRule | None, now: float) -> bool:
+def _is_cold(view: View, rule: CacheRule | None, unused_s: float) -> bool:
     """Whether the cache of the call before has lapsed by the provider's rules."""
     if view.sent is None or rule is None:
         return False
     seconds = rule.ttl(view.sent.ttl or None).seconds
-    return seconds is not None and now - view.sent.at > seconds
+    return seconds is not None and unused_s > seconds
 
 
 def start_pieces(
@@ -106,7 +108,7 @@ def start_pieces(
         covered = stop
     if covered < log.stop:
         pieces.append(Piece(covered, log.stop, log.span(covered, log.stop)))
-    return merge(pieces, log)
+    return (*pieces[:-2], *merge(pieces[-2:], log))
 
 
 def run(policies: Sequence[Policy], draft: Draft, turn: Turn, irregular: bool) -> Draft:
@@ -207,6 +209,8 @@ def _first_request(log: LogView) -> int:
 def _labelled(draft: Draft, request: Protected) -> Draft:
     """The current request as a section of its own; what stands in another form is left alone."""
     for piece in draft.pieces:
+        if piece.stop <= request.start or piece.start >= request.stop:
+            continue
         low, high = max(piece.start, request.start), min(piece.stop, request.stop)
         if piece.is_log and low < high:
             draft = draft.keep(

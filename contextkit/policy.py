@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from contextkit.backend import Backend
+from contextkit.budget import input_limit
 from contextkit.call import Call
 from contextkit.draft import Draft
 from contextkit.memo import Memo
@@ -68,6 +69,8 @@ class Turn:
     """Whether what the provider had cached has lapsed, so that an edit moves no prefix."""
     gaps_s: tuple[float, ...] = ()
     """Seconds between the latest calls, oldest first."""
+    max_input_tokens: int | None = None
+    """What the model takes of input, where that is known to be less than its window."""
     attempt: int = 0
     """0 at first; then how often the policies were asked again because the call did not fit."""
 
@@ -81,9 +84,14 @@ class Turn:
         """What stands for the thread's log, made at its first use; None outside a manager."""
         return None if self.summaries_of is None else self.summaries_of()
 
+    @property
+    def limit_tokens(self) -> int:
+        """What the input may take: the window without the reply reserve, or what the model takes."""
+        return input_limit(self.window, self.reply_reserve, self.max_input_tokens)
+
     def share_tokens(self, section: str) -> int:
-        """What the budget grants a section (`shares` of the window without the reply reserve)."""
-        return int(self.shares.get(section, 1.0) * (self.window - self.reply_reserve))
+        """What the budget grants a section (`shares` of `limit_tokens`)."""
+        return int(self.shares.get(section, 1.0) * self.limit_tokens)
 
 
 class Policy(BaseModel, ABC):

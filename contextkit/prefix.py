@@ -6,12 +6,15 @@ run: O(pieces), whatever the length of the history.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from contextkit.messages import Message
 from contextkit.piece import Piece, Ranges
 from contextkit.tokens import Measure, add
+from contextkit.validity import Pairing
 
 
 class Run(NamedTuple):
@@ -23,6 +26,66 @@ class Run(NamedTuple):
     measure: Measure
     piece: int
     """Index of the piece it came from."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeated:
+    """The start of a call that the next one is expected to repeat, and what was worked out of it.
+
+    A call that does repeat it goes on from here and costs what is new in it.
+    """
+
+    runs: tuple[Run, ...]
+    messages: tuple[Message, ...]
+    """What the runs show."""
+    tools_digest: str
+    pairing: Pairing
+    """Has read `messages`; whoever reads on takes a copy."""
+    hashed: Any
+    """SHA-256 (hashlib's) of the tools and `messages`, likewise."""
+
+
+class Reading(NamedTuple):
+    """What is found in reading a call's messages from the first to the last."""
+
+    faults: list[str]
+    """What a provider would refuse; empty where nothing."""
+    fingerprint: str
+    """SHA-256 (hex) over tools and messages."""
+    repeated: Repeated
+
+
+def read(
+    messages: tuple[Message, ...],
+    shown: tuple[Run, ...],
+    lasting: Sequence[Piece],
+    tools_digest: str,
+    before: Repeated | None,
+) -> Reading:
+    """Read the messages of `shown`; those of the pieces `lasting` are expected to be repeated.
+
+    `before`: what these messages begin with, where that was read for the call before.
+    """
+    n_lasting = sum(n_messages(piece) for piece in lasting)
+    if before and before.tools_digest == tools_digest and len(before.messages) <= n_lasting:
+        n_read, pairing, hashed = len(before.messages), before.pairing.copy(), before.hashed.copy()
+    else:
+        n_read, pairing, hashed = 0, Pairing(), hashlib.sha256(tools_digest.encode("ascii"))
+    pairing.read(messages[n_read:n_lasting])
+    hashed.update(b"".join([message.digest for message in messages[n_read:n_lasting]]))
+    if n_lasting == len(messages):
+        repeated = Repeated(shown, messages, tools_digest, pairing, hashed)
+        return Reading(pairing.problems(), hashed.hexdigest(), repeated)
+    head = messages[:n_lasting]
+    repeated = Repeated(runs(lasting), head, tools_digest, pairing.copy(), hashed.copy())
+    pairing.read(messages[n_lasting:])
+    hashed.update(b"".join([message.digest for message in messages[n_lasting:]]))
+    return Reading(pairing.problems(), hashed.hexdigest(), repeated)
+
+
+def n_messages(piece: Piece) -> int:
+    """How many messages a piece shows."""
+    return piece.stop - piece.start if piece.shown is None else len(piece.shown)
 
 
 @dataclass(frozen=True, slots=True)

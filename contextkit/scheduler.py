@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from contextkit.draft import Draft
 from contextkit.piece import Piece, merge, part
 from contextkit.policy import Turn
-from contextkit.prefix import compare, measure_runs
+from contextkit.prefix import measure_runs
 from contextkit.pricing import CacheRule, forecast
 from contextkit.seal import Sent
 
@@ -88,12 +88,8 @@ class Schedule(BaseModel):
 
 def _shared(sent: Sent, draft: Draft) -> int | None:
     """Tokens up to where a call parts from the one before; None where it goes on from it."""
-    zero = draft.counter.zero
-    shared = compare(sent.runs, draft.runs, draft.pieces, draft.log, zero)
-    if shared.is_whole or (
-        len(sent.stable) < len(sent.runs)
-        and compare(sent.stable, draft.runs, draft.pieces, draft.log, zero).is_whole
-    ):
+    shared = draft.shared(sent.runs)
+    if shared.is_whole or draft.shared(sent.stable).is_whole:
         return None
     return draft.counter.tokens(shared.measure)
 

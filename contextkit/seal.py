@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +11,10 @@ from contextkit.call import CachePoint, Call
 from contextkit.draft import Draft
 from contextkit.errors import BudgetExceeded, InvalidMessage, PolicyError
 from contextkit.ledger import CacheForecast, Decision, Ledger, Prefix
-from contextkit.messages import Message, ToolResultPart
+from contextkit.messages import ToolResultPart
 from contextkit.piece import Piece, split
 from contextkit.policy import Turn
-from contextkit.prefix import Run, compare, measure_runs
+from contextkit.prefix import Repeated, Run, measure_runs, n_messages
 from contextkit.tokens import add
 
 RECENT = 16
@@ -57,6 +56,8 @@ class Sent:
     ttl: str = ""
     """How long its last cache point holds, by the provider's name for it; empty: the default."""
     pace: Pace = Pace()
+    repeated: Repeated | None = None
+    """`stable` with what was worked out of it, where this process made the call."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +72,7 @@ class Plan:
     is_recorded: bool = False
 
 
-def check_budget(draft: Draft) -> None:
+def check_budget(draft: Draft, max_input_tokens: int | None) -> None:
     """Raises `BudgetExceeded` naming the largest pieces that must stay."""
     needed = draft.upper_tokens
     if needed <= draft.limit_tokens:
@@ -87,10 +88,13 @@ def check_budget(draft: Draft) -> None:
     frame = draft.upper(draft.frame)
     if frame > draft.limit_tokens // 2:
         rows.insert(0, ("frame", frame, f"{len(draft.tools)} tool schemas and the template"))
+    room = "window without the reply reserve"
+    if draft.limit_tokens == max_input_tokens:
+        room = "the most that the model takes of input, whatever its window"
     listed = "; ".join(f"{handle} {tokens:,} ({why})" for handle, tokens, why in rows[:4])
     raise BudgetExceeded(
-        f"{needed:,} tokens must be sent, {draft.limit_tokens:,} fit (window without the reply "
-        f"reserve). Largest: {listed}. {_remedy(draft, rows)}",
+        f"{needed:,} tokens must be sent, {draft.limit_tokens:,} fit ({room}). Largest: {listed}. "
+        f"{_remedy(draft, rows)}",
         needed_tokens=needed,
         limit_tokens=draft.limit_tokens,
         pieces=tuple(rows),
@@ -128,7 +132,7 @@ def seal(
     plan: Plan | None = None,
 ) -> Call:
     """The call that a draft makes. Raises `BudgetExceeded`; `PolicyError` for an invalid result."""
-    check_budget(draft)
+    check_budget(draft, turn.max_input_tokens)
     if all(message.is_empty for message in draft.messages):
         raise InvalidMessage(
             f"thread {turn.thread!r} has nothing to say: its messages are empty; give an input"
@@ -136,20 +140,18 @@ def seal(
     _check_request(draft, turn.request)
     if draft.faults:
         raise PolicyError(f"the policies left an invalid call: {'; '.join(draft.faults[:3])}")
-    messages = draft.messages
-    tools_digest = draft.tools_digest
-    prefix = _prefix(draft, turn, sent, tools_digest)
+    prefix = _prefix(draft, turn, sent)
     points = _cache_points(draft)
     n_entries = plan.n_entries if plan else draft.log.stop
     ledger = _ledger(draft, turn, n_entries, prefix, _forecast(draft, turn, prefix, points, gap_s))
     return Call(
-        messages=messages,
+        messages=draft.messages,
         tools=draft.tools,
         input_tokens=ledger.input_tokens,
         upper_tokens=ledger.upper_tokens,
         max_output_tokens=turn.reply_reserve,
         cache_points=points,
-        fingerprint=_fingerprint(tools_digest, messages),
+        fingerprint=draft.reading.fingerprint,
         ledger=ledger,
         plan=plan,
         tenant=turn.tenant,
@@ -171,46 +173,34 @@ def _check_request(draft: Draft, request: int) -> None:
         raise PolicyError(f"{by} changed the current request m{request}, which must stay as it is")
 
 
-def _fingerprint(tools_digest: str, messages: Sequence[Message]) -> str:
-    body = tools_digest.encode("ascii") + b"".join([m.digest for m in messages])
-    return hashlib.sha256(body).hexdigest()
-
-
 def _cache_points(draft: Draft) -> tuple[CachePoint, ...]:
-    points: list[CachePoint] = []
+    """The points by the messages before them; where two would stand at one place, the first."""
+    points: dict[int, CachePoint] = {}
+    pieces, n_shown = iter(draft.pieces), 0
+    piece = next(pieces, None)
     for seq, ttl, why in sorted(draft.cache_points):
-        after = _messages_up_to(draft, seq) if seq >= 0 else 0
-        if all(point.after != after for point in points):
-            points.append(CachePoint(after, "1h" if ttl == "1h" else "5m", why))
-    return tuple(points)
+        while piece is not None and piece.stop <= seq + 1 and piece.start <= seq:
+            n_shown, piece = n_shown + n_messages(piece), next(pieces, None)
+        after = n_shown
+        if seq >= 0 and piece is not None and piece.start <= seq:
+            after += seq + 1 - piece.start if piece.shown is None else len(piece.shown)
+        points.setdefault(after, CachePoint(after, "1h" if ttl == "1h" else "5m", why))
+    return tuple(points.values())
 
 
-def _messages_up_to(draft: Draft, seq: int) -> int:
-    """How many messages the call shows up to entry `seq`, this one included."""
-    n_messages = 0
-    for piece in draft.pieces:
-        if piece.start > seq:
-            break
-        if piece.is_log:
-            n_messages += min(piece.stop, seq + 1) - piece.start
-        else:
-            n_messages += len(piece.shown or ())
-    return n_messages
-
-
-def _prefix(draft: Draft, turn: Turn, sent: Sent | None, tools_digest: str) -> Prefix:
+def _prefix(draft: Draft, turn: Turn, sent: Sent | None) -> Prefix:
     if sent is None:
         return Prefix()
     counter, zero = draft.counter, draft.counter.zero
     frame = counter.tokens(draft.frame)
     before = frame + counter.tokens(measure_runs(sent.runs, zero))
-    if sent.tools_digest != tools_digest:
+    if sent.tools_digest != draft.tools_digest:
         return Prefix(0, before, True, before, "tools", "the tool schemas changed")
-    shared = compare(sent.runs, draft.runs, draft.pieces, draft.log, zero)
+    shared = draft.shared(sent.runs)
     total = draft.input_tokens
     tokens = min(total, before, counter.tokens(shared.measure) + frame)
     is_kept = shared.is_whole or tokens == before
-    if is_kept or compare(sent.stable, draft.runs, draft.pieces, draft.log, zero).is_whole:
+    if is_kept or draft.shared(sent.stable).is_whole:
         return Prefix(tokens, before)
     rewritten = total - tokens
     by = shared.piece
@@ -265,7 +255,7 @@ def _cached_tokens(draft: Draft, total: int) -> int:
     for piece in draft.pieces:
         if piece.start > last:
             behind = add(behind, piece.measure)
-        elif piece.is_log and piece.stop > last + 1:
+        elif piece.stop > last + 1 and piece.shown is None:
             behind = add(behind, draft.log.span(last + 1, piece.stop))
     return total - draft.counter.tokens(behind)
 
@@ -292,26 +282,26 @@ def _ledger(
         prefix=prefix,
         forecast=forecast,
         notes=draft.notes,
+        max_input_tokens=turn.max_input_tokens,
     )
 
 
 def _decision(draft: Draft, piece: Piece) -> Decision:
-    after = draft.counter.tokens(piece.measure)
-    before = (
-        after if piece.is_log else draft.counter.tokens(draft.log.span(piece.start, piece.stop))
-    )
+    before = after = draft.counter.tokens(piece.measure)
+    if piece.shown is not None:
+        before = draft.counter.tokens(draft.log.span(piece.start, piece.stop))
     handle = piece.handle
     return Decision(
-        piece=handle,
-        action=piece.action,
-        policy=piece.policy,
-        why=piece.why,
-        section=piece.section,
-        tokens_before=before,
-        tokens_after=after,
-        start=piece.start,
-        stop=piece.stop,
-        handle="" if piece.is_inserted else handle,
-        pinned=piece.pinned,
-        volatile=piece.volatile,
+        handle,
+        piece.action,
+        piece.policy,
+        piece.why,
+        piece.section,
+        before,
+        after,
+        piece.start,
+        piece.stop,
+        "" if piece.is_inserted else handle,
+        piece.pinned,
+        piece.volatile,
     )

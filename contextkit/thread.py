@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from contextkit.backend import Reply, ReplyChunk
 from contextkit.call import Call
@@ -32,7 +32,10 @@ from contextkit.reader import TurnLog
 from contextkit.replies import reply_of
 from contextkit.seal import Plan, seal
 from contextkit.store import ThreadRecord
+from contextkit.stores.refusals import check_place
 from contextkit.thread_log import ThreadLog
+from contextkit.view import View
+from contextkit.warming import Warming, plan
 
 if TYPE_CHECKING:
     from contextkit.manager import ContextManager
@@ -56,6 +59,8 @@ class Thread:
         self._log = ThreadLog(manager.history, record, manager.counter)
         self.last_call: Call | None = None
         """The call that was recorded last through this object."""
+        self.warm_at = float("-inf")
+        """When its cache was read last without a turn, seconds since the epoch; see `keep_warm`."""
 
     @property
     def name(self) -> str:
@@ -95,6 +100,8 @@ class Thread:
 
     def history(self, start: int = 0, stop: int | None = None) -> list[Message]:
         """The log's messages `start <= seq < stop`, exactly as they were said."""
+        check_place(start, "history(start=…)")
+        check_place(0 if stop is None else stop, "history(stop=…)")
         with self._lock:
             self._refresh()
             end = self._log.n_entries if stop is None else min(stop, self._log.n_entries)
@@ -131,6 +138,7 @@ class Thread:
 
     def fork(self, at: int | None = None, name: str | None = None) -> Thread:
         """A new thread that shares entries `0 <= seq < at` (all of them without `at`)."""
+        check_place(0 if at is None else at, "fork(at=…)")
         with self._lock:
             self._refresh()
             n_entries = self._log.n_entries
@@ -147,7 +155,13 @@ class Thread:
         from contextkit.recall.memory import Memory
 
         manager = self.manager
-        return Memory(manager.history, self.record_, manager.embedder, manager.vector_index)
+        return Memory(
+            manager.history,
+            self.record_,
+            manager.embedder,
+            manager.vector_index,
+            manager.background,
+        )
 
     @cached_property
     def summaries(self) -> Summaries:
@@ -232,13 +246,21 @@ class Thread:
             limit, shrink = min(limit, call.upper_tokens), 0.8
         return self._assemble(input, tools, system, int(limit * shrink))
 
-    def record(self, call: Call, reply: Reply | Message | Any) -> Ledger:
+    def record(
+        self, call: Call, reply: Reply | Message | Any, *, only_next: bool = False
+    ) -> Ledger:
         """Append the call's input and the reply, commit its sticky edits, close its ledger.
 
         For callers who send the call themselves: `reply` may be a `Reply`, a message, a text, the whole
         response of a provider's SDK, or the list of all events of a stream. One transaction: all of it
-        is stored or nothing.
+        is stored or nothing. What others appended since `assemble` stays before it; with `only_next`
+        nothing is stored then and `ViewConflict` is raised.
         """
+        if not isinstance(cast("object", call), Call):
+            raise ContextKitError(
+                f"record(call, reply): {type(call).__name__} is no call; give what assemble returned, "
+                "then the reply"
+            )
         answer = reply_of(reply)
         if answer.message.role != "assistant":
             raise InvalidMessage(
@@ -252,11 +274,36 @@ class Thread:
         with self._lock:
             if plan.is_recorded:
                 raise ContextKitError("this call was recorded already; assemble the next one")
-            ledger: Ledger = commit(self.manager, self._log, call, plan, answer)
+            ledger: Ledger = commit(self.manager, self._log, call, plan, answer, only_next)
             plan.is_recorded, self.last_call = True, call
         if self.manager.observer is not None:
             self.manager.observer.recorded(call, ledger, answer)
         return ledger
+
+    def keep_warm(self, expected_s: float | None = None) -> Warming | None:
+        """How to keep the provider's cache while the thread pauses, or None where that does not pay.
+
+        Ask once a pause begins. `expected_s`: how long it is going to be, where that is known (a tool
+        that runs for ten minutes); else the thread's latest pauses are gone by. Send the `call` to the
+        backend when it is due, and tell `warmed`; nothing of it is recorded.
+        """
+        with self._lock:
+            self._refresh()
+            sent = self._log.view.sent
+            if self.last_call is None or sent is None:
+                return None
+            return plan(
+                self.last_call,
+                self.manager.rule,
+                ttl=sent.ttl or None,
+                pauses_s=sent.pace.gaps_s,
+                expected_s=expected_s,
+                dialect=self.manager.backend.capabilities.dialect,
+            )
+
+    def warmed(self) -> None:
+        """The call of `keep_warm` was answered just now: what it read holds for another lifetime."""
+        self.warm_at = self.manager.clock()
 
     async def aappend(self, messages: Any) -> tuple[str, ...]:
         """`append` in a worker thread."""
@@ -355,11 +402,15 @@ class Thread:
                 draft,
                 turn,
                 sent=view.sent,
-                gap_s=max(0.0, manager.clock() - view.sent.at) if view.sent else None,
+                gap_s=max(0.0, manager.clock() - self.used_at(view)) if view.sent else None,
                 plan=Plan(self, draft, view.version, n_entries),
             )
             self._log.reader.trim(len(call.messages))
             return call
+
+    def used_at(self, view: View) -> float:
+        """When what the view's call has left in the cache was used last, seconds since the epoch."""
+        return max(view.sent.at, self.warm_at) if view.sent else self.warm_at
 
     def _recorded(
         self, call: Call, first: ReplyChunk, chunks: Iterator[ReplyChunk]

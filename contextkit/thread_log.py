@@ -77,12 +77,20 @@ class ThreadLog:
         measures: Sequence[Measure],
         store: Callable[[list[Entry]], T],
         known: Sequence[Entry] = (),
+        *,
+        at: int | None = None,
     ) -> tuple[list[Entry], T]:
         """Chain, store and remember; where another writer came first, again behind it.
 
-        `known`: as `chained` takes it.
+        `known`: as `chained` takes it. `at`: the only place where they may stand; raises `ViewConflict`
+        where the log is longer.
         """
         for _ in range(RETRIES):
+            if at is not None and self.n_entries != at:
+                raise ViewConflict(
+                    f"thread {self.record.name!r} has {self.n_entries} entries, not {at}: someone else "
+                    "went on with it; assemble again"
+                )
             try:
                 entries = self.chained(messages, measures, known)
             except InvalidMessage:  # unless what it answers was appended elsewhere meanwhile

@@ -12,7 +12,7 @@ from contextkit.draft import Draft
 from contextkit.log import Entry
 from contextkit.log_view import LogView
 from contextkit.piece import Piece
-from contextkit.prefix import Run, runs, stable
+from contextkit.prefix import runs, stable
 from contextkit.seal import Pace, Plan, Sent
 from contextkit.tokens import TokenCounter, measure_all
 
@@ -39,16 +39,8 @@ def load(version: int, body: dict[str, Any], log: LogView, counter: TokenCounter
     return View(version, body["covered"], pieces, restored)
 
 
-def _sent(
-    shown: Sequence[Piece],
-    tools_digest: str,
-    at: float,
-    ttl: str,
-    pace: Pace,
-    known: tuple[Run, ...] | None = None,
-) -> Sent:
-    """`known` are the runs of `shown`, where they were worked out before."""
-    all_runs, lasting = runs(shown) if known is None else known, stable(shown)
+def _sent(shown: Sequence[Piece], tools_digest: str, at: float, ttl: str, pace: Pace) -> Sent:
+    all_runs, lasting = runs(shown), stable(shown)
     is_all = len(lasting) == len(shown)
     return Sent(all_runs, all_runs if is_all else runs(lasting), tools_digest, at, ttl, pace)
 
@@ -60,8 +52,10 @@ def _sent_now(view: View, draft: Draft, shown: Sequence[Piece], at: float) -> Se
         at - earlier.at if earlier else None, draft.held_tokens
     )
     ttl = draft.cache_points[-1][1] if draft.cache_points else ""
-    known = draft.runs if shown is draft.pieces else None
-    return _sent(shown, draft.tools_digest, at, ttl, pace, known)
+    if shown is not draft.pieces:
+        return _sent(shown, draft.tools_digest, at, ttl, pace)
+    repeated = draft.reading.repeated
+    return Sent(draft.runs, repeated.runs, draft.tools_digest, at, ttl, pace, repeated)
 
 
 def shown_ranges(body: dict[str, Any]) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -527,3 +527,41 @@ def test_what_does_not_fit_is_called_what_it_is() -> None:
         ) as found:
             manager.thread("t").assemble("hello", system="word " * 3_000)
         assert "tool_results" not in str(found.value)
+
+
+Door = Callable[[Any, Any], object]
+DOORS: dict[str, Door] = {
+    "the thread name ['a'] is not text": lambda cm, t: cm.thread(["a"]),
+    "the tenant name ['a'] is not text": lambda cm, t: cm.thread("a", tenant=["a"]),
+    "the thread name {} is not text": lambda cm, t: cm.thread({}),
+    "the tenant name is empty": lambda cm, t: cm.thread("a", tenant=""),
+    "the tenant name 3 is not text": lambda cm, t: cm.threads(3),
+    "the tenant name 4 is not text": lambda cm, t: cm.verify(4),
+    "the thread name is empty": lambda cm, t: cm.thread(""),
+    "tools: must be a list, not int": lambda cm, t: t.assemble("x", tools=3),
+    "NoneType is no call; give what assemble returned": lambda cm, t: t.record(None, "x"),
+    "str is no call; give what assemble returned": lambda cm, t: t.record("x", t.assemble("y")),
+    "None is no handle but of type NoneType": lambda cm, t: t.expand(None),
+    "['m0'] is no handle but of type list": lambda cm, t: t.expand(["m0"]),
+    "ingest: takes a path, text or bytes, not NoneType": lambda cm, t: t.ingest(None),
+    "ingest: takes a path, text or bytes, not list": lambda cm, t: t.ingest(["a"]),
+    "ingest(name=…): 3 is no text": lambda cm, t: t.ingest("text", name=3),
+    "history(start=…): 'a' is no whole number": lambda cm, t: t.history("a"),
+    "history(stop=…): 1.5 is no whole number": lambda cm, t: t.history(0, 1.5),
+    "fork(at=…): 'a' is no whole number": lambda cm, t: t.fork("a"),
+    "fork(at=…): 1.5 is no whole number": lambda cm, t: t.fork(1.5),
+    "from_config: takes a Config": lambda cm, t: type(cm).from_config({}),
+    "search: the question None is not text": lambda cm, t: t.memory.search(None),
+    "no piece of this call is called None": lambda cm, t: t.assemble("x").ledger.explain(None),
+}
+
+
+@pytest.mark.parametrize("says", DOORS)
+def test_what_is_of_the_wrong_kind_is_told_at_the_door(cm: ContextManager, says: str) -> None:
+    thread = cm.thread("t")
+    thread.append("hello")
+    with pytest.raises(contextkit.ContextKitError) as caught:
+        DOORS[says](cm, thread)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    stays(thread, 1)

@@ -22,9 +22,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 import contextkit
 from contextkit import telemetry
 from contextkit.backend import Reply
-from contextkit.errors import BudgetExceeded, ConfigError
+from contextkit.errors import BudgetExceeded, ConfigError, RequestRefused
 from contextkit.messages import text_message
 from contextkit.usage import Usage
+from tests.fakes.answers import Failure
 from tests.fakes.provider import FakeProvider
 
 SECRET = "the gate is B42"
@@ -215,6 +216,31 @@ def test_a_stream_is_one_span_and_a_reader_may_leave(seen: Seen) -> None:
     assert left.status.status_code is StatusCode.UNSET
     assert len(seen.points("gen_ai.client.operation.time_to_first_chunk")) == 1
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_a_reader_that_has_the_whole_reply_has_not_left(seen: Seen) -> None:
+    with seen.watch(load()) as cm:
+        chunks = cm.thread("t").stream("one two three")
+        assert next(chunk for chunk in chunks if chunk.reply is not None)
+        chunks.close()  # type: ignore[attr-defined]
+    (span,) = seen.spans("chat claude-sonnet-4-5")
+    assert "contextkit.stopped_early" not in about(span)
+    assert about(span)["gen_ai.usage.output_tokens"] > 0
+    assert len(seen.points("gen_ai.client.operation.duration")) == 1
+
+
+def test_an_error_is_exported_without_its_words(seen: Seen, provider: FakeProvider) -> None:
+    backend = {"kind": "openai", "model": "gpt-4.1", "base_url": provider.openai_url}
+    provider.failures = [Failure(status=400, message=f"your prompt says: {SECRET}")]
+    watched = seen.watch(contextkit.load({"backend": {**backend, "api_key": "k"}}))
+    with watched as cm, pytest.raises(RequestRefused, match=SECRET):
+        cm.thread("t").respond(SECRET)
+    (span,) = seen.spans("chat gpt-4.1")
+    assert (span.status.status_code, about(span)["error.type"]) == (
+        StatusCode.ERROR,
+        "RequestRefused",
+    )
+    assert all(SECRET not in each.to_json() for each in seen.exporter.get_finished_spans())
 
 
 def test_spans_stand_inside_the_callers_own(seen: Seen) -> None:

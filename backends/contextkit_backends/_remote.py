@@ -57,6 +57,8 @@ class RemoteBackend(BaseModel, ABC):
     """Taken from the environment by default."""
     window: PositiveInt | None = None
     """Tokens of input and output together; by default what is known of the model."""
+    max_input_tokens: PositiveInt | None = None
+    """Tokens of input, where the model takes fewer than its window; by default what is known of it."""
     tokenizer: str | None = None
     """Counts with this tokenizer instead of the one that belongs to the model's name."""
     temperature: float | None = None

@@ -1,7 +1,8 @@
 """Context windows of well-known models: data with a date, to be overridden by a backend's `window`.
 
-Tokens of input and output together. A name matches the longest row that it starts with, so dated
-snapshots (`gpt-4o-2024-11-20`) find their family; a model not listed has an unknown window.
+Tokens of input and output together, and what the input may take where that is less. A name matches the
+longest row that it starts with, so dated snapshots (`gpt-4o-2024-11-20`) find their family; a model not
+listed has an unknown window.
 
 Read as stored copies of the vendors' pages (July to November 2026) and checked against the tables of
 LiteLLM 1.109.1 (input and output apart) and genai-prices 0.2.3; a row that stands in one place only
@@ -9,6 +10,11 @@ says in which.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 AS_OF = "2026-11"
 """When the rows were last compared with their sources."""
@@ -52,6 +58,25 @@ OPENAI: dict[str, int] = {
     "codex-mini": 200_000,
 }
 
+OPENAI_INPUT_SOURCE = "https://openai.com/index/introducing-gpt-5-for-developers"
+OPENAI_INPUT: dict[str, int | None] = {
+    # The reply has 128k of the window to itself. The source says so of gpt-5, and the API refuses more
+    # ("Input tokens exceed the configured limit of 272000 tokens"); the others as LiteLLM 1.109.1 has them.
+    "gpt-5": 272_000,
+    "gpt-5-pro": None,  # LiteLLM: 400k of input beside 272k of output, which cannot both be
+    "gpt-5.1": 272_000,
+    "gpt-5.2": 272_000,
+    "gpt-5.3": 272_000,
+    "gpt-5.4": 922_000,  # LiteLLM has the whole window; 128k of it are the output's as in gpt-5.6
+    "gpt-5.4-mini": 272_000,
+    "gpt-5.4-nano": 272_000,
+    "gpt-5.5": 922_000,  # as gpt-5.4
+    "gpt-5.6": 922_000,
+    "gpt-5.6-cyber": None,  # LiteLLM has the whole window
+    "gpt-6": 922_000,
+}
+"""What the input may take, where it is less than the window; None: nothing less is known."""
+
 ANTHROPIC_SOURCE = "https://platform.claude.com/docs/en/models"
 ANTHROPIC: dict[str, int] = {
     "claude-": 200_000,
@@ -86,8 +111,18 @@ COMPATIBLE: dict[str, int] = {**OPENAI, **ANTHROPIC, **GEMINI}
 """Models that are asked in OpenAI's form: its own, and others' at gateways and compatible addresses."""
 
 
+def find_max_input(model: str) -> int | None:
+    """What a model takes of input, where that is known to be less than its window."""
+    most, window = _find(OPENAI_INPUT, model), find_window(OPENAI, model)
+    return most if most is not None and window is not None and most < window else None
+
+
 def find_window(rows: dict[str, int], model: str) -> int | None:
     """The window of the longest row that `model` starts with, or None."""
+    return _find(rows, model)
+
+
+def _find(rows: Mapping[str, T], model: str) -> T | None:
     bare = model.lower().rsplit("/", 1)[-1].removeprefix("ft:")
     if bare.startswith("claude-"):
         bare = bare.replace(".", "-")  # as gateways spell it

@@ -45,6 +45,7 @@ class AnthropicBackend(RemoteBackend):
             dialect="anthropic",
             provider="anthropic",
             model=self.model,
+            max_input_tokens=self.max_input_tokens,
         )
 
     @cached_property

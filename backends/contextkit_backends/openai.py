@@ -28,7 +28,7 @@ from contextkit.tokens.choose import counter_for
 
 from ._failures import AnsweredWithError, cut_stream
 from ._remote import RemoteBackend
-from ._windows import COMPATIBLE, find_window
+from ._windows import COMPATIBLE, find_max_input, find_window
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -76,6 +76,7 @@ class OpenAIBackend(RemoteBackend):
             dialect="openai" if self.api == "chat" else "responses",
             provider=self._provider,
             model=self.model,
+            max_input_tokens=self.max_input_tokens or find_max_input(self.model),
         )
 
     @cached_property

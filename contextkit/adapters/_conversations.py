@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -25,12 +26,15 @@ from contextkit.adapters._said import (
     digest,
     shared,
 )
+from contextkit.adapters._shared import check_manager
 from contextkit.errors import (
     ContextKitError,
     ContextOverflow,
     InvalidMessage,
+    StoreBusy,
     StoreError,
     UnknownThread,
+    ViewConflict,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
     from contextkit.tools import Tool
 
 _AGAIN = "~again"
+RETRIES = 8
+"""Forks tried for one answer, each found longer than it was."""
 _log = logging.getLogger("contextkit.adapters")
 
 
@@ -74,6 +80,7 @@ class Conversations:
         *,
         known: KnownThreads | None = None,
     ) -> None:
+        check_manager(manager)
         self._manager = manager
         self._name = thread
         self._tenant = tenant
@@ -134,26 +141,29 @@ class Conversations:
             return None
 
     def _record(self, begun: Begun, reply: Reply) -> Ledger | None:
-        again = begun.thread.name.endswith(_AGAIN)
-        if not again and len(begun.thread) == begun.n_entries:
-            ledger = begun.thread.record(begun.call, reply)
-            self._remember(begun, reply, ledger)
-            return ledger
+        is_placed = begun.call.plan.n_entries == begun.n_entries
+        if is_placed and not begun.thread.name.endswith(_AGAIN):
+            with suppress(ViewConflict):
+                ledger = begun.thread.record(begun.call, reply, only_next=True)
+                self._remember(begun, reply)
+                return ledger
         # Someone else went on from here meanwhile, or the same was asked before: this is a fork.
         said = Answered(begun.said, reply.message)
-        thread, n_entries = self._place(said, begun.name)
-        if n_entries == len(said.keys):  # the very same turn was recorded already
-            return None
-        call = _assemble(thread, said, n_entries, begun.tools, stop=-1)
-        return thread.record(call, reply)
+        for _ in range(RETRIES):
+            thread, n_entries = self._place(said, begun.name)
+            if n_entries == len(said.keys):  # the very same turn was recorded already
+                return None
+            call = _assemble(thread, said, n_entries, begun.tools, stop=-1)
+            with suppress(ViewConflict):
+                return thread.record(call, reply, only_next=True)
+        raise StoreBusy(f"others went on with {begun.thread.name!r} {RETRIES} times meanwhile")
 
-    def _remember(self, begun: Begun, reply: Reply, ledger: Ledger) -> None:
-        """The keys of what was just recorded, where nobody else came first; else the log tells."""
+    def _remember(self, begun: Begun, reply: Reply) -> None:
+        """The keys of what was just recorded, where they are the next ones; else the log tells."""
         keys, at = begun.said.keys, begun.n_entries
-        stored_up_to = max(decision.stop for decision in ledger.decisions)
         with self._lock:
             known = self._known.find(self._tenant, begun.thread.name)
-            if known is not None and len(known.keys) == at and stored_up_to == len(keys):
+            if known is not None and len(known.keys) == at:
                 known.keys += keys[at:]
                 known.keys.append(content_key(reply.message))
 

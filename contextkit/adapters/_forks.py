@@ -9,6 +9,7 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from contextkit.adapters._shared import check_manager
 from contextkit.errors import StoreError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Forks:
     """The threads of one session; other processes may hold the same."""
 
     def __init__(self, manager: ContextManager, name: str, tenant: str) -> None:
+        check_manager(manager)
         self.name = name
         self.lock = RLock()
         self._manager = manager

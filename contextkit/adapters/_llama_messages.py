@@ -113,10 +113,13 @@ def marks_of(llm: Any, messages: Sequence[ChatMessage]) -> Mark[ChatMessage] | N
 
 
 def _mark(message: ChatMessage, point: Point) -> list[ChatMessage] | None:
-    """The point behind the last block; the system prompt is made one string, which takes none."""
+    """The point behind the last block; the system prompt is made one string, which takes none.
+
+    Nor does a tool's result: LlamaIndex would put the mark into its content, not on it.
+    """
     last = message.blocks[-1] if message.blocks else None
     takes = isinstance(last, ImageBlock | ToolCallBlock) or bool(getattr(last, "text", ""))
-    if message.role == MessageRole.SYSTEM or not takes:
+    if message.role in (MessageRole.SYSTEM, MessageRole.TOOL) or not takes:
         return None
     block = CachePoint(cache_control=CacheControl(type="ephemeral", ttl=point.ttl))
     return [message.model_copy(update={"blocks": [*message.blocks, block]})]

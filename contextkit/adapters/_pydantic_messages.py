@@ -104,11 +104,19 @@ def make(message: Message) -> list[Said]:
     return [Said(None, UserPromptPart(content=only if isinstance(only, str) else content))]
 
 
-def marks_of(messages: Iterable[ModelMessage]) -> Mark[Said] | None:
-    """How cache points are put on messages; None where the user has put some on them himself.
+_CACHING = ("AnthropicModel", "BedrockConverseModel")
 
-    Pydantic-AI leaves them out for models that take none.
+
+def marks_of(model: Any, messages: Iterable[ModelMessage]) -> Mark[Said] | None:
+    """How cache points are put on messages: for models of Anthropic and Bedrock, which take them.
+
+    None for others, for which Pydantic-AI would leave an empty message in their place, and where the
+    user puts some on himself.
     """
+    while (wrapped := getattr(model, "wrapped", None)) is not None:
+        model = wrapped
+    if not any(cls.__name__ in _CACHING for cls in type(model).__mro__):
+        return None
     requests = [message for message in messages if isinstance(message, ModelRequest)]
     said = [
         part.content for each in requests for part in each.parts if isinstance(part, UserPromptPart)

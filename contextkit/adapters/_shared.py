@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from contextkit.errors import InvalidMessage
+from contextkit.errors import ConfigError, InvalidMessage
 from contextkit.replies import plain
+
+if TYPE_CHECKING:
+    from contextkit.manager import ContextManager
 
 T = TypeVar("T")
 _ABSENT = ("NotGiven", "Omit", "NoneType")
+
+
+def check_manager(manager: ContextManager) -> None:
+    """Raises `ConfigError` for what is no `ContextManager`: a path, a configuration."""
+    from contextkit.manager import ContextManager as Manager
+
+    if not isinstance(cast("object", manager), Manager):
+        kind = type(manager).__name__
+        raise ConfigError(
+            f'takes a ContextManager, such as contextkit.load("agent.yaml"), not {kind}'
+        )
 
 
 def given(request: Mapping[str, Any], name: str) -> Any:

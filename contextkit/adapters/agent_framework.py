@@ -26,6 +26,7 @@ from contextkit.adapters._agent_framework_forms import (
     units_of,
 )
 from contextkit.adapters._framework import Assembled, Bridge, Unit, missing
+from contextkit.adapters._shared import check_manager
 from contextkit.tools import Tool
 
 try:
@@ -94,6 +95,7 @@ class ContextHistory(HistoryProvider):
         **options: Any,
     ) -> None:
         super().__init__(source_id, **options)
+        check_manager(manager)
         self._manager = manager
         self._tenant = tenant
 

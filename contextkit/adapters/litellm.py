@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from contextkit import bridge
 from contextkit.adapters._conversations import Begun, Conversations
 from contextkit.adapters._extras import needed
+from contextkit.adapters._known import KnownThreads
 from contextkit.adapters._litellm_points import pointed
 from contextkit.adapters._proxy import function as managed_function
+from contextkit.adapters._shared import check_manager
 from contextkit.adapters.openai import CHAT
 from contextkit.replies import chat_reply, plain
 
@@ -73,8 +75,11 @@ class ContextLogger(CustomLogger):  # type: ignore[misc]
     def __init__(self, manager: ContextManager, *, tenant: str = "default") -> None:
         base: Any = super()
         base.__init__()
+        check_manager(manager)
         self._manager = manager
         self._tenant = tenant
+        self._known = KnownThreads()
+        """Of all tenants together, so that many users cannot fill the memory."""
         self._conversations: dict[str, Conversations] = {}
         self._begun: OrderedDict[str, tuple[Conversations, Begun, list[Any]]] = OrderedDict()
 
@@ -121,7 +126,9 @@ class ContextLogger(CustomLogger):  # type: ignore[misc]
         told: Mapping[str, str] = request.get("metadata") or request.get("litellm_metadata") or {}
         tenant = told.get("user_api_key_hash") or self._tenant
         if tenant not in self._conversations:
-            self._conversations[tenant] = Conversations(self._manager, None, tenant)
+            self._conversations[tenant] = Conversations(
+                self._manager, None, tenant, known=self._known
+            )
         return self._conversations[tenant]
 
 

@@ -1,12 +1,13 @@
 """OpenAI Agents SDK: every model call of a run fits the budget, and sessions live in contextkit's store.
 
-    context = ContextHooks(contextkit.load("agent.yaml"))
-    session = ContextSession(context.manager, "support/42")
+    session = ContextSession(contextkit.load("agent.yaml"), "support/42")
+    context = ContextHooks(session.manager, session=session)
     await Runner.run(agent, "Which gate?", session=session, hooks=context, run_config=context.config())
 
 The hooks object is both: the SDK's `call_model_input_filter`, which shows the model what fits, and the run
-hook that records the answer with its usage. The session keeps all items, uncut. The agent's own model
-answers, by Chat Completions or Responses; handoffs, guardrails and structured output stay as they are.
+hook that records the answer with its usage. The session keeps all items, uncut. Given to the hooks, it is
+the same thread: items and ledgers stand in one place. The agent's own model answers, by Chat
+Completions or Responses; handoffs, guardrails and structured output stay as they are.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import inspect
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
+from contextkit import bridge
+from contextkit.adapters._agents_items import units_of_items
 from contextkit.adapters._framework import Assembled, Bridge, Unit, missing
-from contextkit.adapters._shared import parse_each
 from contextkit.backend import Reply
 from contextkit.dialects import responses
+from contextkit.errors import ConfigError
 from contextkit.messages import Message, text_message
 from contextkit.replies import plain, responses_message
 from contextkit.tools import Tool
@@ -54,16 +56,30 @@ _UNDER_WAY: ContextVar[tuple[ContextHooks, Assembled[Any]] | None] = ContextVar(
 class ContextHooks(RunHooks[Any]):
     """Filter and hooks of a run; one object may serve many runs at once.
 
-    Without `thread` a conversation is recognised by its messages. The SDK offers its filter no tools, so
+    The calls belong to the thread of `session`, or to `thread`; without either a conversation is recognised
+    by its messages. The SDK offers its filter no tools, so
     the agent is asked for them once more: servers of MCP tools should cache their list. Raises
     `BudgetExceeded` and `InvalidMessage` out of the run; nothing is recorded after an error.
     """
 
     def __init__(
-        self, manager: ContextManager, *, thread: str | None = None, tenant: str = "default"
+        self,
+        manager: ContextManager,
+        *,
+        session: ContextSession | None = None,
+        thread: str | None = None,
+        tenant: str = "default",
     ) -> None:
+        if session is not None and thread is not None:
+            raise ConfigError("ContextHooks: session= names the thread already; leave thread= out")
+        if session is not None and session.manager is not manager:
+            raise ConfigError("ContextHooks: the session has another ContextManager; share one")
         self.manager = manager
-        self._bridge = Bridge(manager, thread=thread, tenant=tenant)
+        self._session = session
+        whose = tenant if session is None else session.tenant
+        self._bridge = Bridge(manager, thread=thread, tenant=whose)
+        if session is not None:
+            session.share()
 
     def config(self, run_config: RunConfig | None = None) -> RunConfig:
         """The run's configuration (a new one without any) with this filter in it."""
@@ -73,7 +89,8 @@ class ContextHooks(RunHooks[Any]):
         """The input of the next model call: what fits of what the SDK would send."""
         units = _units(data.model_data.instructions, data.model_data.input)
         tools = await _tools(data.agent, data.context)
-        assembled = await self._bridge.abegin(units, tools)
+        thread = None if self._session is None else (await bridge.call(self._session.current)).name
+        assembled = await self._bridge.abegin(units, tools, thread=thread)
         _UNDER_WAY.set((self, assembled))
         shown = assembled.show(_items)
         kept = any(item is _INSTRUCTIONS for item in shown)
@@ -93,19 +110,10 @@ class ContextHooks(RunHooks[Any]):
 
 def _units(instructions: str | None, items: Sequence[Any]) -> list[Unit[Any]]:
     """The instructions and the items, those of one reply together."""
-    units: list[Unit[Any]] = []
+    head: list[Unit[Any]] = []
     if instructions:
-        units.append(Unit((_INSTRUCTIONS,), (text_message("system", instructions),)))
-    parsed = parse_each(responses.parse, items, "input")
-    pairs = zip(items, parsed, strict=True)
-    for ours, run in groupby(pairs, key=lambda pair: pair[1].role == "assistant"):
-        found = list(run)
-        if ours:
-            of_reply = tuple(item for item, _ in found)
-            units.append(Unit(of_reply, (responses_message([plain(item) for item in of_reply]),)))
-        else:
-            units += [Unit((item,), (message,)) for item, message in found]
-    return units
+        head.append(Unit((_INSTRUCTIONS,), (text_message("system", instructions),)))
+    return head + units_of_items(items)
 
 
 def _items(message: Message) -> list[Any]:

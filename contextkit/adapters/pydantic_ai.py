@@ -95,7 +95,7 @@ class ManagedContext(AbstractCapability[Any]):
             said = forms.units(request_context.messages, instructions)
             thread = self._bridge.thread or ctx.conversation_id
             self._assembled = await self._bridge.abegin(said, _tools(parameters), thread=thread)
-        marks = forms.marks_of(request_context.messages)
+        marks = forms.marks_of(request_context.model, request_context.messages)
         shown = forms.joined(self._assembled.show(forms.make, marks))
         return replace(request_context, messages=shown)
 

@@ -122,9 +122,11 @@ def _takes_points(context: Any) -> bool:
     is_claude = "claude" in str(settings.get("model_id", "")).lower()
     if not is_claude or not kinds & {"AnthropicModel", "BedrockModel"}:
         return False
-    said = [block for message in context.messages for block in message["content"]]
-    system = [] if isinstance(context.system_prompt, str) else context.system_prompt or []
-    return not settings.get("cache_config") and not any(POINT in b for b in (*said, *system))
+    said: list[Any] = [block for message in context.messages for block in message["content"]]
+    system: Any = context.system_prompt
+    if system and not isinstance(system, str):
+        said += system
+    return not settings.get("cache_config") and not any(POINT in block for block in said)
 
 
 def _mark(item: Any, point: CachePoint) -> list[Any] | None:

@@ -24,6 +24,8 @@ LOOK_BACK = 64
 """Messages among which the current request is looked for."""
 SPARE = 6
 """Times as many passages are looked at as are asked for."""
+REPEATED = 80
+"""Characters of what was asked that an answer repeats."""
 TAIL_TOKENS = 60
 """Kept free for the line that tells how to go on."""
 
@@ -118,7 +120,7 @@ def search(thread: Thread, limits: Limits, query: str, limit: int = 5) -> Answer
         return Answer(f"Found, but too long for one answer; expand one of {handles}")
     n_documents = len(thread.documents())
     return Answer(
-        f"Nothing matches {query!r} among {len(thread)} messages and {n_documents} documents; "
+        f"Nothing matches {query[:REPEATED]!r} among {len(thread)} messages and {n_documents} documents; "
         "other words may"
     )
 
@@ -166,7 +168,8 @@ def remember(thread: Thread, limits: Limits, text: str) -> Answer:
 
 def compact(thread: Thread, limits: Limits, focus: str = "") -> Answer:
     """What the policy `compact_on_request` will make of the call that stands in the log."""
-    about = f"what does not bear on {focus.strip()!r}" if focus.strip() else "what was said"
+    topic = focus.strip()[:REPEATED]
+    about = f"what does not bear on {topic!r}" if topic else "what was said"
     return Answer(
         f"Noted: {about} before the current request leaves the context, at the latest when room is needed. "
         "search_history finds it, expand brings it back"
@@ -174,8 +177,7 @@ def compact(thread: Thread, limits: Limits, focus: str = "") -> Answer:
 
 
 def _room(thread: Thread, limits: Limits) -> int:
-    manager = thread.manager
-    return limits.room(manager.window - manager.reply_reserve)
+    return limits.room(thread.manager.limit_tokens)
 
 
 def asked_in(thread: Thread) -> int:

@@ -70,9 +70,8 @@ class AgentTools:
         itself cannot be read or written (`StoreError`).
         """
         if name not in self.names:
-            return Answer(
-                f"There is no tool {name!r} here; there are {', '.join(self.names)}", True
-            )
+            called, there = name[: acts.REPEATED], ", ".join(self.names)
+            return Answer(f"There is no tool {called!r} here; there are {there}", True)
         read = _read(TOOLS[name], arguments)
         if isinstance(read, str):
             return Answer(read, True)
@@ -125,7 +124,7 @@ def _read(tool: Tool, arguments: Mapping[str, Any] | str | None) -> dict[str, An
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return f"The arguments are not JSON: {error}"
     if not isinstance(value, Mapping):
         return f"The arguments must be an object, such as {_example(tool)}"
@@ -134,7 +133,7 @@ def _read(tool: Tool, arguments: Mapping[str, Any] | str | None) -> dict[str, An
     fields: Mapping[str, Mapping[str, Any]] = schema["properties"]
     for name in given:
         if name not in fields:
-            return f"{tool.name} takes no {name!r}; it takes {', '.join(fields)}"
+            return f"{tool.name} takes no {name[: acts.REPEATED]!r}; it takes {', '.join(fields)}"
     for name in schema["required"]:
         if given.get(name) is None:
             return f"{tool.name} needs {name!r}, such as {_example(tool)}"

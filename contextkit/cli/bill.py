@@ -14,7 +14,9 @@ HEAD = f"{'turn':>4} {'input':>9} {'read':>9} {'expected':>9} {'missed':>9} {'co
 
 
 def show_bill(thread: StoredThread, turn: int | None, *, as_json: bool) -> None:
-    """The bill of a thread, or of one of its turns."""
+    """The bill of a thread, or of one of its turns. Raises `UsageError` for a turn that is not there."""
+    if turn is not None:
+        thread.turn(turn)  # raises where there is none of that number
     stored = thread.closed()
     ledgers = [each.ledger for each in stored]
     lines = bill(ledgers, thread.manager.rule, gaps([t.closed_at for t in stored]))

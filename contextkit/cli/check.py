@@ -49,7 +49,8 @@ def _meaning(config: Config, manager: ContextManager) -> dict[str, Any]:
         "window": manager.window,
         "window_from": _window_from(config, capabilities.context_window),
         "reply_reserve": manager.reply_reserve,
-        "limit_tokens": manager.window - manager.reply_reserve,
+        "limit_tokens": manager.limit_tokens,
+        "max_input_tokens": manager.max_input_tokens,
         "counter": manager.counter.name,
         "counts_exactly": manager.counter.exact,
         "prices_as_of": str(rule.as_of) if rule else None,
@@ -103,7 +104,7 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield (
         "window",
         f"{found['window']:,} tokens ({_WHENCE[found['window_from']]}), {found['reply_reserve']:,} "
-        f"for the reply: a call takes up to {found['limit_tokens']:,}",
+        f"for the reply: a call takes up to {found['limit_tokens']:,}{_least(found)}",
     )
     how = "exact" if found["counts_exactly"] else "an estimate with an upper end"
     yield "counter", f"{found['counter']}, {how}"
@@ -123,6 +124,12 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "policies", "none: nothing is left out"
     for missing in found["missing"]:
         yield "missing", missing
+
+
+def _least(found: dict[str, Any]) -> str:
+    """That the model's own limit of input holds, where it is the lower one."""
+    is_models = found["limit_tokens"] < found["window"] - found["reply_reserve"]
+    return ", the most that the model takes of input" if is_models else ""
 
 
 _WHENCE = {

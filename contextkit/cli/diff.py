@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.text import Text
 
-from contextkit.cli.inspect import turn_of
 from contextkit.cli.opening import UsageError, open_reading, out, print_json
 from contextkit.cli.stored import StoredThread, find_thread
 from contextkit.inspector.difference import Change, Difference, difference
@@ -18,12 +17,11 @@ from contextkit.tokens import TokenCounter, measure_all
 def run_diff(places: Sequence[str], config: Path | None, tenant: str, *, as_json: bool) -> None:
     """`[THREAD] TURN TURN`: which entries came, left or changed their form between two calls."""
     *names, first, second = places if len(places) >= 2 else ("", "")
-    if len(names) > 1 or not (first.isdigit() and second.isdigit()):
+    if len(names) > 1 or not (first.isdecimal() and second.isdecimal()):
         raise UsageError("give two turns, as `contextkit diff support/42 3 4`")
     with open_reading(config) as manager:
         thread = find_thread(manager, names[0] if names else None, tenant)
-        turns = thread.turns()
-        before, after = (turn_of(thread, turns, int(place)) for place in (first, second))
+        before, after = thread.turn(int(first)), thread.turn(int(second))
         found = difference(before, after, _counter(thread))
         if as_json:
             print_json({"thread": thread.name, "tenant": tenant, **found.to_json()})

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from contextkit.cli.opening import UsageError, out, print_json, progress, write_text
+from contextkit.cli.opening import UsageError, check_target, out, print_json, progress, write_text
 from contextkit.evals.datasets import load as load_data
 from contextkit.evals.methods import Method, Ranked, Recall, Trim, bm25, dense, fused
 from contextkit.evals.plot import plot
@@ -35,6 +35,8 @@ class Options:
 
 def run_recall(paths: Sequence[Path], options: Options) -> None:
     """Evaluate every file and show a table a data set, or all as JSON."""
+    if options.plot is not None:
+        check_target(options.plot)
     with _manager(options) as manager:
         methods = _methods(manager, options)
         outcomes: list[Outcome] = []

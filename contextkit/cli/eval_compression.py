@@ -10,8 +10,9 @@ from typing import Any
 from rich.table import Table
 
 from contextkit.cli.opening import UsageError, out, print_json, progress, write_text
+from contextkit.compression.base import Compresses
 from contextkit.compression.methods import NAMES, method, scorer
-from contextkit.evals.compression import Compresses, Judges, Outcome, Reader, run
+from contextkit.evals.compression import Judges, Outcome, Reader, run
 from contextkit.evals.compression_baselines import BASELINES
 from contextkit.evals.compression_cases import cases
 from contextkit.evals.plot import plot

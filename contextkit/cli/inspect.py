@@ -13,7 +13,6 @@ from contextkit.cli.opening import UsageError, open_reading, out, print_json, pr
 from contextkit.cli.stored import StoredThread, find_thread
 from contextkit.inspector import CallReport, Overview, thread_json, to_json
 from contextkit.inspector.words import clean, count
-from contextkit.ledger import Ledger
 from contextkit.messages import to_json as message_json
 
 
@@ -58,11 +57,12 @@ def run_inspect(name: str | None, config: Path | None, tenant: str, options: Opt
 
 
 def _show(thread: StoredThread, turn: int | None, *, as_json: bool) -> None:
-    turns = thread.turns()
     if turn is not None:
-        ledger = turn_of(thread, turns, turn)
+        ledger = thread.turn(turn)
         print_json(to_json(ledger)) if as_json else out().print(CallReport(ledger))
-    elif as_json:
+        return
+    turns = thread.turns()
+    if as_json:
         print_json(thread_json(thread.name, thread.tenant, turns))
     elif turns:
         out().print(Overview(turns))
@@ -70,21 +70,11 @@ def _show(thread: StoredThread, turn: int | None, *, as_json: bool) -> None:
         out().print(f"{count(len(thread), 'message')}, no recorded turns", style="dim")
 
 
-def turn_of(thread: StoredThread, turns: list[Ledger], number: int) -> Ledger:
-    """The ledger of a turn. Raises `UsageError` where there is none of that number."""
-    found = next((ledger for ledger in turns if ledger.turn == number), None)
-    if found is None:
-        raise UsageError(
-            f"thread {thread.name!r} has no turn {number}; it has {count(len(turns), 'turn')}"
-        )
-    return found
-
-
 def _explain(thread: StoredThread, handle: str, turn: int | None, *, as_json: bool) -> None:
-    turns = thread.turns()
-    if not turns:
+    newest = thread.newest_turn()
+    if not newest:
         raise UsageError(f"thread {thread.name!r} has no recorded turns to explain")
-    ledger = turns[-1] if turn is None else turn_of(thread, turns, turn)
+    ledger = thread.turn(newest if turn is None else turn)
     text = ledger.explain(handle)
     if as_json:
         print_json({"turn": ledger.turn, "handle": handle, "explanation": text})

@@ -146,6 +146,17 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
 
 
+def check_target(path: Path) -> None:
+    """Raises `UsageError` where a file cannot be written: before long work, not after it."""
+    folder = path.parent
+    if path.is_dir():
+        raise UsageError(f"{path}: cannot be written (it is a folder)")
+    if not folder.is_dir():
+        raise UsageError(f"{path}: cannot be written (there is no folder {folder})")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{path}: cannot be written (its folder is write-protected)")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all. Raises `UsageError` where that cannot be."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -12,8 +12,17 @@ from rich.text import Text
 
 from contextkit import replay
 from contextkit.cli.importing import is_stdin, read_bytes
-from contextkit.cli.opening import UsageError, aside, out, print_json, progress, write_text
+from contextkit.cli.opening import (
+    UsageError,
+    aside,
+    check_target,
+    out,
+    print_json,
+    progress,
+    write_text,
+)
 from contextkit.errors import ReplayError
+from contextkit.inspector.unfolded import Unfolded
 from contextkit.inspector.words import clean, count, percent
 from contextkit.replay.bills import Held
 from contextkit.replay.outcome import call_json, figures
@@ -38,6 +47,7 @@ class Options:
     as_json: bool
     calls: bool
     baseline: bool
+    keep_warm: bool
 
 
 def split_paths(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -80,6 +90,8 @@ def run_replay(files: Sequence[Path], policies: Sequence[Path], options: Options
     runs, more = split_paths(files)
     if not runs:
         raise UsageError("no recordings: give a JSON or JSONL file (.gz too) before the options")
+    if options.html is not None:
+        check_target(options.html)
     provider = replay.find_provider(
         options.provider, tokenizer=options.tokenizer, rules=options.rules
     )
@@ -97,6 +109,7 @@ def run_replay(files: Sequence[Path], policies: Sequence[Path], options: Options
             cadence_s=options.cadence_s,
             schema_tokens=options.schema_tokens,
             keep_ledgers=options.html is not None,
+            keep_warm=options.keep_warm,
             on_call=advance,
         )
     say_notes(comparison.notes)
@@ -117,7 +130,7 @@ def _show(comparison: replay.Comparison, options: Options) -> None:
         print_json(value)
         return
     console = out()
-    console.print(table(comparison))
+    console.print(Unfolded(table(comparison)))
     for summary in comparison.summaries:
         faults = [call for call in summary.calls if call.refused or call.problems]
         if faults:
@@ -138,10 +151,14 @@ def _run_json(outcome: replay.Outcome) -> dict[str, object]:
 def table(comparison: replay.Comparison) -> Table:
     """One row a configuration."""
     shown = Table(box=None, pad_edge=False)
-    for index, head in enumerate(HEADS):
+    rows = [summary.to_json() for summary in comparison.summaries]
+    warm = (
+        [f"{row['warm_reads']:,}" for row in rows] if any(row["warm_reads"] for row in rows) else []
+    )
+    for index, head in enumerate((*HEADS, "warm") if warm else HEADS):
         shown.add_column(head, justify="left" if index == 0 else "right", overflow="fold")
-    for summary in comparison.summaries:
-        shown.add_row(*cells(summary.to_json()))
+    for index, row in enumerate(rows):
+        shown.add_row(*cells(row), *warm[index : index + 1])
     return shown
 
 

@@ -25,7 +25,7 @@ def replay(
     policy: Annotated[
         list[Path] | None, typer.Option("--policy", "-p", help="Configurations to try, YAML.")
     ] = None,
-    provider: ProviderOption = "anthropic:claude-sonnet-4-5",
+    provider: ProviderOption = "anthropic:claude-sonnet-4-6",
     window: Annotated[int | None, typer.Option(help="Tokens, in place of each budget's.")] = None,
     reserve: Annotated[int | None, typer.Option(help="Tokens kept for the reply.")] = None,
     tokenizer: TokenizerOption = "cl100k_base",
@@ -39,13 +39,17 @@ def replay(
     as_json: JsonOption = False,
     calls: Annotated[bool, typer.Option(help="With --json: every single call too.")] = False,
     baseline: Annotated[bool, typer.Option(help="The untouched history as the first row.")] = True,
+    keep_warm: Annotated[
+        bool,
+        typer.Option("--keep-warm", help="Bridge pauses with cache reads, where that is cheaper."),
+    ] = False,
 ) -> None:
     """Re-run recorded conversations under other configurations; compare cost and grounding."""
     from contextkit.cli.replay import Options, run_replay
 
     options = Options(
         provider, window, reserve, tokenizer, rules, cadence, schema_tokens, limit, html, as_json,
-        calls, baseline,
+        calls, baseline, keep_warm,
     )  # fmt: skip
     run_replay(files, policy or [], options)
 
@@ -58,7 +62,7 @@ def tune(
     start: Annotated[
         Path | None, typer.Option("--start", "-s", help="The configuration to begin with, YAML.")
     ] = None,
-    provider: ProviderOption = "anthropic:claude-sonnet-4-5",
+    provider: ProviderOption = "anthropic:claude-sonnet-4-6",
     window: Annotated[int | None, typer.Option(help="Tokens, in place of the budget's.")] = None,
     reserve: Annotated[int | None, typer.Option(help="Tokens kept for the reply.")] = None,
     tokenizer: TokenizerOption = "cl100k_base",

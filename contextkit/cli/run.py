@@ -61,6 +61,8 @@ def run_file(path: Path, config: Path | None, options: Options) -> None:
 
 def _run(thread: Thread, conversation: Conversation, asked: str | None, options: Options) -> None:
     as_json = options.as_json
+    if thread.manager.embedder is not None:
+        thread.memory.wait_for_vectors()
     if options.replay_turns:
         _replay(thread, conversation, as_json=as_json)
         return

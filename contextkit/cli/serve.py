@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contextkit.backend import Backend, Loadable
 from contextkit.cli.opening import UsageError, aside, open_manager
 from contextkit.errors import ConfigError
 
@@ -54,17 +56,29 @@ def run_serve(config: Path | None, options: Options) -> None:
     logging.basicConfig(
         level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    listening = _listen(options)
-    host, port = listening.getsockname()[:2]
-    with open_manager(config) as manager:
+    with _listen(options) as listening, open_manager(config) as manager:
+        host, port = listening.getsockname()[:2]
+        if settings.upstream is None:
+            _load(manager.backend)
         level = options.log_level
         server = running.server_of(manager, settings, host=host, port=port, log_level=level)
         name = f"[{host}]" if ":" in host else host
         behind = settings.upstream or f"the {manager.backend.kind} backend"
         aside().print(f"contextkit serves http://{name}:{port}/v1 in front of {behind}")
-        running.collect_seldom()
+        running.tune_interpreter()
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
+
+
+def _load(backend: Backend) -> None:
+    """What the backend needs in memory is there before anyone asks. Raises `ContextKitError`."""
+    if not isinstance(backend, Loadable):
+        return
+    since = time.monotonic()
+    console, model = aside(), backend.capabilities.model or backend.kind
+    console.print(f"loading {model} …")
+    backend.load()
+    console.print(f"{model} is loaded ({time.monotonic() - since:.1f} s)")
 
 
 def settings_of(options: Options) -> Settings:

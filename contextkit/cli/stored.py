@@ -41,6 +41,19 @@ class StoredThread:
         """The ledgers of all recorded turns, oldest first."""
         return [turn.ledger for turn in self.closed()]
 
+    def turn(self, number: int) -> Ledger:
+        """The ledger of one turn. Raises `UsageError` where there is none of that number."""
+        found = self.closed(number, number + 1)
+        if not found:
+            raise UsageError(
+                f"thread {self.name!r} has no turn {number}; it has {count(self.newest_turn(), 'turn')}"
+            )
+        return found[0].ledger
+
+    def newest_turn(self) -> int:
+        """The number of the newest recorded turn, 0 where there is none."""
+        return self.manager.history.last_turn(self.record)
+
     def messages(self, start: int = 0, stop: int | None = None) -> list[Message]:
         """The log's messages `start <= seq < stop`."""
         end = len(self) if stop is None else stop

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contextkit import replay
-from contextkit.cli.opening import UsageError, out, print_json, progress, write_text
+from contextkit.cli.opening import UsageError, check_target, out, print_json, progress, write_text
 from contextkit.cli.replay import cells, load_runs, split_paths
 from contextkit.inspector.words import clean, count
 from contextkit.replay.tuning import Constraints, Memory, Trial, Tuned, Tuner, to_yaml
@@ -44,9 +44,9 @@ def run_tune(files: Sequence[Path], start: Path | None, options: Options) -> Non
     begins = [*([start] if start else []), *more]
     if len(begins) > 1:
         raise UsageError("tune starts from one configuration; give one --start")
-    setup = replay.load_setup(begins[0]) if begins else replay.Setup("default", {})
-    if not begins:
-        setup = replay.Setup("default", {"policies": list(replay.DEFAULT_POLICIES)})
+    check_target(options.output)
+    default = replay.Setup("default", {"policies": list(replay.DEFAULT_POLICIES)})
+    setup = replay.load_setup(begins[0]) if begins else default
     setup = setup.within(options.window, options.reserve)
     provider = replay.find_provider(
         options.provider, tokenizer=options.tokenizer, rules=options.rules

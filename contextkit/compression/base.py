@@ -43,10 +43,8 @@ class Compressed:
         return self.achieved_tokens / self.source_tokens if self.source_tokens else 1.0
 
 
-class Method(Protocol):
-    """One way to compress. Implementations are frozen: their fields are their configuration."""
-
-    kind: ClassVar[str]
+class Compresses(Protocol):
+    """Tells a text in fewer tokens."""
 
     def compress(
         self,
@@ -62,3 +60,9 @@ class Method(Protocol):
         What the `question` names stays longer; `handle` is told where something was left out.
         """
         ...
+
+
+class Method(Compresses, Protocol):
+    """One way to compress. Implementations are frozen: their fields are their configuration."""
+
+    kind: ClassVar[str]

@@ -41,6 +41,14 @@ _NEGATIONS = frozenset(
     "no not nor never none nobody nothing nowhere neither without unless except cannot hardly barely fail "
     "fails failed false".split()
 )
+COORDINATES, SUBORDINATES = 1, 2
+_JOINS = {
+    **dict.fromkeys(("and", "but", "or"), COORDINATES),
+    **dict.fromkeys(
+        "which who whom whose that where when while because although though since".split(),
+        SUBORDINATES,
+    ),
+}
 _LETTERS = re.compile(r"[^\W_]")
 _SHAPES = 27
 _GLUED = _SHAPES + len(_GLUE)
@@ -58,6 +66,8 @@ class Form(NamedTuple):
     quotes: int
     turns: bool
     """Whether it denies what it stands with."""
+    joins: int
+    """Whether a clause may begin with it: `COORDINATES`, `SUBORDINATES`, or 0."""
     row: int
     """Its row in the table of words, -1 for one that is not in it."""
     shape: tuple[float, ...]
@@ -137,7 +147,8 @@ def form(word: str) -> Form:
     depth = word.count("(") + word.count("[") - word.count(")") - word.count("]")
     quotes = word.count('"') + word.count("“") + word.count("”")
     turns = low in _NEGATIONS or low.endswith(("n't", "n’t"))
-    return Form(low, stem(low), said, _PLACE.get(low, -1), depth, quotes, turns, row(low), shape)
+    glue, joins = _PLACE.get(low, -1), _JOINS.get(low, 0)
+    return Form(low, stem(low), said, glue, depth, quotes, turns, joins, row(low), shape)
 
 
 CAPITAL, DIGIT, YEAR, MONTH, NUMERAL, FUNCTIONAL, CLOSES, COPULA = 2, 4, 5, 6, 7, 1, 20, 24

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import accumulate, pairwise
 
+from contextkit.compression.in_step import Asking
 from contextkit.compression.joining import joined
-from contextkit.compression.scoring import Scorer
+from contextkit.compression.scoring import Asked, Scorer
 from contextkit.compression.spans import Word
 from contextkit.compression.telling import levelled
 
@@ -30,25 +32,13 @@ def segments(members: Sequence[int], costs: Sequence[float], size: int) -> list[
     return found
 
 
-def cut_out(text: str, units: Sequence[Word], members: Sequence[int]) -> tuple[str, list[Word]]:
-    """The members as a text of their own, and where they stand in it."""
-    pieces: list[str] = []
-    placed: list[Word] = []
-    at = 0
-    for index in members:
-        start, stop, kept = units[index]
-        pieces.append(text[start:stop])
-        placed.append(Word(at, at + stop - start, kept))
-        at += stop - start
-    return "".join(pieces), placed
-
-
-def per_word(text: str, units: Sequence[Word], bits: Sequence[float]) -> list[float]:
-    """Bits a word, so that a long name is not kept for its length."""
-    return [
-        bit / (len(text[start:stop].split()) or 1)
-        for (start, stop, _), bit in zip(units, bits, strict=True)
-    ]
+def cut_out(
+    text: str, units: Sequence[Word], members: Sequence[int]
+) -> tuple[str, list[int], list[int]]:
+    """The members as a text of their own, where each ends in it, how many words it has (at least one)."""
+    pieces = [text[start:stop] for start, stop, _ in map(units.__getitem__, members)]
+    n_words = [len(piece.split()) or 1 for piece in pieces]
+    return "".join(pieces), [*accumulate(map(len, pieces))], n_words
 
 
 def iterate(
@@ -60,7 +50,7 @@ def iterate(
     scorer: Scorer,
     question: str = "",
     size: int = SEGMENT_TOKENS,
-) -> list[float]:
+) -> Asking[list[float]]:
     """A score a unit, above 0 where its segment's threshold keeps it; those that are no members get 0.
 
     With a question the score is contrastive (LongLLMLingua, arXiv:2310.06839, eq. 3): bits without it less
@@ -68,26 +58,26 @@ def iterate(
     """
     found = [0.0] * len(units)
     with ExitStack() as stack:
-        plain = stack.enter_context(scorer.open())
-        asked = stack.enter_context(scorer.open()) if question else None
-        if asked is not None:
-            asked.read(question + "\n")
-        runs = segments(members, costs, size)
-        for number, run in enumerate(runs, 1):
-            own, placed = cut_out(text, units, run)
-            bits = per_word(own, placed, plain.score(own, placed))
-            if asked is not None:
-                behind = per_word(own, placed, asked.score(own, placed))
-                bits = [a - b for a, b in zip(bits, behind, strict=True)]
+        readings = [stack.enter_context(scorer.open()) for _ in range(2 if question else 1)]
+        before = ["", question + "\n"][: len(readings)]
+        for run in segments(members, costs, size):
+            own, ends, n_words = cut_out(text, units, run)
+            answers = yield [
+                Asked(said, own, ends, reading)
+                for said, reading in zip(before, readings, strict=True)
+            ]
+            told = [a - b for a, b in zip(*answers, strict=True)] if question else answers[0]
+            told = [bits / n for bits, n in zip(told, n_words, strict=True)]
             rates = {0: sum(rate_of(index) for index in run) / len(run)}
-            level = levelled(bits, [0] * len(run), rates)
+            level = levelled(told, [0] * len(run), rates)
             for index, score in zip(run, level, strict=True):
                 found[index] = score
-            if number == len(runs):
-                break
-            kept = [w for w, score in zip(placed, level, strict=True) if w.protected or score > 0]
-            survivors = joined(own, kept)
-            for reading in (plain, asked):
-                if reading is not None and survivors:
-                    reading.read(survivors)
+            kept = [
+                Word(start, stop, units[index].protected)
+                for index, score, (start, stop) in zip(
+                    run, level, pairwise((0, *ends)), strict=True
+                )
+                if units[index].protected or score > 0
+            ]
+            before = [joined(own, kept)] * len(readings)
     return found

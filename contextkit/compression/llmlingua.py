@@ -14,7 +14,8 @@ from math import inf
 from typing import ClassVar
 
 from contextkit.compression.base import Compressed, Count
-from contextkit.compression.iterating import cut_out, iterate, per_word
+from contextkit.compression.in_step import Asking, Task, in_step
+from contextkit.compression.iterating import cut_out, iterate
 from contextkit.compression.scoring import Asked, Scorer, SurprisalScorer
 from contextkit.compression.source import begin
 from contextkit.compression.spans import Word
@@ -36,11 +37,7 @@ DOCUMENTS, SENTENCES = 2.0, 1.4
 
 @dataclass(frozen=True, slots=True)
 class LLMLingua:
-    """Words that a model did not expect stay. `pin_first` and `pin_last` sentences leave last.
-
-    `coarse` scores documents and sentences, `scorer` the words of those that stay; None: one for both, as
-    in the paper. `SurprisalScorer()` there saves a model the reading of all that leaves as a whole.
-    """
+    """Words that a model did not expect stay. `pin_first` and `pin_last` sentences leave last."""
 
     kind: ClassVar[str] = "llmlingua"
 
@@ -48,7 +45,6 @@ class LLMLingua:
     on_protected: OnProtected = "error"
     pin_first: int = 0
     pin_last: int = 0
-    coarse: Scorer | None = None
 
     def compress(
         self,
@@ -60,24 +56,30 @@ class LLMLingua:
         handle: str = "",
     ) -> Compressed:
         """The text in at most `target_tokens` tokens. Raises `ProtectedMass`."""
-        source = begin(self.kind, text, target_tokens, count)
+        task = Task(text, target_tokens, count, question, handle)
+        return in_step(self.scorer, [self.plan(task)])[0]
+
+    def plan(self, task: Task) -> Asking[Compressed]:
+        """Asks about documents first, then about the segments of what stays, one behind the other."""
+        text, target = task.text, task.target_tokens
+        source = begin(self.kind, text, target, task.count)
         if isinstance(source, Compressed):
             return source
         units, costs = source.units, source.costs
-        inside = self._coarse(text, units, costs, target_tokens)
+        inside = yield from self._coarse(text, units, costs, target)
         members = [index for index, stays in enumerate(inside) if stays]
-        rate = min(1.0, target_tokens / max(1.0, sum(costs[index] for index in members)))
-        scores = iterate(text, units, members, costs, lambda _: rate, self.scorer)
-        return Teller(self.kind, self.on_protected, handle).tell(
-            text, units, scores, inside, target_tokens, count, self.scorer.kind, source.tokens
+        rate = min(1.0, target / max(1.0, sum(costs[index] for index in members)))
+        scores = yield from iterate(text, units, members, costs, lambda _: rate, self.scorer)
+        return Teller(self.kind, self.on_protected, task.handle).tell(
+            text, units, scores, inside, target, task.count, self.scorer.kind, source.tokens
         )
 
     def _coarse(
         self, text: str, units: Sequence[Word], costs: Sequence[float], target: int
-    ) -> list[bool]:
+    ) -> Asking[list[bool]]:
         """The budget controller: documents, then sentences, by their mean bits a word."""
         documents = parts(document_bounds(text), units, costs)
-        bits = score_parts(text, units, documents, self.coarse or self.scorer)
+        bits = yield from score_parts(text, units, documents, self.scorer)
         worth = _pinned(_means(documents, bits), self.pin_first > 0, self.pin_last > 0)
         chosen = choose(documents, worth, DOCUMENTS * target, inf)
         inside = stay(documents, chosen, len(units))
@@ -91,16 +93,17 @@ class LLMLingua:
 
 def score_parts(
     text: str, units: Sequence[Word], found: Sequence[Part], scorer: Scorer
-) -> list[float]:
-    """Bits a word of every unit, each part read by itself."""
+) -> Asking[list[float]]:
+    """Asks for bits a word of every unit, each part read by itself."""
     if type(scorer) is SurprisalScorer:
         return _by_form(text, units, scorer)
     cut = [cut_out(text, units, range(part.first, part.stop)) for part in found]
-    bits: list[float] = []
-    asked = [Asked("", own, placed) for own, placed in cut]
-    for (own, placed), scored in zip(cut, scorer.score_many(asked), strict=True):
-        bits += per_word(own, placed, scored)
-    return bits
+    answers = yield [Asked("", own, ends) for own, ends, _ in cut]
+    return [
+        bits / n
+        for (_, _, n_words), answer in zip(cut, answers, strict=True)
+        for bits, n in zip(answer, n_words, strict=True)
+    ]
 
 
 def _by_form(text: str, units: Sequence[Word], scorer: SurprisalScorer) -> list[float]:
@@ -108,10 +111,8 @@ def _by_form(text: str, units: Sequence[Word], scorer: SurprisalScorer) -> list[
     written = [text[start:stop] for start, stop, _ in units]
     distinct = [*dict.fromkeys(written)]
     ends = [*accumulate(map(len, distinct))]
-    placed = [Word(end - len(unit), end, False) for unit, end in zip(distinct, ends, strict=True)]
-    own = "".join(distinct)
-    bits = per_word(own, placed, scorer.score_many([Asked("", own, placed)])[0])
-    of = dict(zip(distinct, bits, strict=True))
+    (bits,) = scorer.score_many([Asked("", "".join(distinct), ends)])
+    of = {unit: bit / (len(unit.split()) or 1) for unit, bit in zip(distinct, bits, strict=True)}
     return [of[unit] for unit in written]
 
 

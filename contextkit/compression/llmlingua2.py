@@ -13,17 +13,20 @@ from typing import ClassVar
 import numpy as np
 
 from contextkit.compression.base import Compressed, Count
-from contextkit.compression.classifier import WordClassifier, shipped
+from contextkit.compression.classifier import ENCODER, WordClassifier, shipped
 from contextkit.compression.picking import fill, pick, segments_of
 from contextkit.compression.source import begin
 from contextkit.compression.telling import OnProtected, Teller
 from contextkit.compression.traits import traits
+from contextkit.compression.word_states import Encoder
+from contextkit.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
 class LLMLingua2:
     """Words that answers are made of stay; `weights` names an `.npz` of one's own in place of ours.
 
+    `encoder` reads each word in its context; without one a word is known by its form and place.
     `stub`: what is protected leaves with the clause that it stands in (a sentence with a negation is never
     cut); `error`: it stays wherever it stands.
     """
@@ -32,6 +35,7 @@ class LLMLingua2:
 
     on_protected: OnProtected = "error"
     weights: Path | None = None
+    encoder: Encoder | None = None
 
     def compress(
         self,
@@ -46,9 +50,9 @@ class LLMLingua2:
         source = begin(self.kind, text, target_tokens, count, names_whole=False)
         if isinstance(source, Compressed):
             return source
-        classifier = shipped() if self.weights is None else WordClassifier.load(self.weights)
+        classifier = self._classifier()
         units = source.units
-        known = traits(text, units, question)
+        known = traits(text, units, question, classifier.reader(self.encoder))
         chances = classifier.chances(known)
         cost = np.array(source.costs)
         protected = np.array([unit.protected for unit in units])
@@ -69,3 +73,13 @@ class LLMLingua2:
             count,
             tokens=source.tokens,
         )
+
+    def _classifier(self) -> WordClassifier:
+        if self.weights is not None:
+            return WordClassifier.load(self.weights)
+        if self.encoder is not None and self.encoder.name != ENCODER:
+            raise ConfigError(
+                f"llmlingua2: the shipped weights were trained with {ENCODER}, not with "
+                f"{self.encoder.name}; leave its folder out, or give weights of your own"
+            )
+        return shipped(encoded=self.encoder is not None)

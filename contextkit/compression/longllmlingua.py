@@ -7,13 +7,14 @@ them; better documents keep more. `recover` puts back into a reply what was cut 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp
 from statistics import fmean, pstdev
 from typing import ClassVar, Literal
 
 from contextkit.compression.base import Compressed, Count
 from contextkit.compression.classifier import shipped
+from contextkit.compression.in_step import Asking, Task, in_step
 from contextkit.compression.iterating import cut_out, iterate
 from contextkit.compression.llmlingua import LLMLingua
 from contextkit.compression.phrases import phrases
@@ -66,43 +67,49 @@ class LongLLMLingua:
         handle: str = "",
     ) -> Compressed:
         """The text in at most `target_tokens` tokens. Raises `ProtectedMass`."""
-        tokens = count(text)
-        if tokens <= target_tokens:
-            return Compressed(text, tokens, target_tokens, tokens, self.kind, "fits")
+        task = Task(text, target_tokens, count, question, handle)
+        return in_step(self.scorer, [self.plan(task)])[0]
+
+    def plan(self, task: Task) -> Asking[Compressed]:
+        """Asks about the question behind every document, then about segments with it and without."""
+        text, target, question = task.text, task.target_tokens, task.question
+        tokens = task.count(text)
+        if tokens <= target:
+            return Compressed(text, tokens, target, tokens, self.kind, "fits")
         if not question.strip():
-            plain = LLMLingua(self.scorer, self.on_protected)
-            return plain.compress(text, target_tokens, count, handle=handle)
+            return (yield from LLMLingua(self.scorer, self.on_protected).plan(task))
         single = words(text)
         units = phrases(text, single)
         costs = costs_of(units, text, tokens)
         documents = parts(document_bounds(text), units, costs)
-        distance = self._distances(text, units, documents, question)
+        distance = yield from self._distances(text, units, documents, question)
         if self.order != "original" and len(documents) > 1:
             text = _reordered(text, units, documents, distance, self.order)
             again = LongLLMLingua(self.scorer, self.on_protected, self.spread, prior=self.prior)
-            return again.compress(text, target_tokens, count, question=question, handle=handle)
+            return (yield from again.plan(replace(task, text=text)))
         prior = of_phrases(single, units, shipped().scores(text, single, question))
-        inside = self._coarse(text, units, costs, documents, distance, prior, target_tokens)
-        scores = self._words(
-            text, units, costs, documents, distance, inside, question, target_tokens
+        inside = self._coarse(text, units, costs, documents, distance, prior, target)
+        scores = yield from self._words(
+            text, units, costs, documents, distance, inside, question, target
         )
         if self.prior:
             scores = [s + self.prior * p for s, p in zip(scores, _standard(prior), strict=True)]
-        return Teller(self.kind, self.on_protected, handle).tell(
-            text, units, scores, inside, target_tokens, count, self.scorer.kind
+        return Teller(self.kind, self.on_protected, task.handle).tell(
+            text, units, scores, inside, target, task.count, self.scorer.kind
         )
 
     def _distances(
         self, text: str, units: Sequence[Word], documents: Sequence[Part], question: str
-    ) -> list[float]:
+    ) -> Asking[list[float]]:
         """r_k: mean bits of the question behind each document; lower is better (eq. 2)."""
         said = question + RESTRICT
-        heard = words(said)
+        heard = [word.stop for word in words(said)]
         asked = [
             Asked(cut_out(text, units, range(part.first, part.stop))[0], said, heard)
             for part in documents
         ]
-        return [fmean(bits) for bits in self.scorer.score_many(asked)]
+        answers = yield asked
+        return [fmean(bits) for bits in answers]
 
     def _coarse(
         self,
@@ -135,7 +142,7 @@ class LongLLMLingua:
         inside: Sequence[bool],
         question: str,
         target: int,
-    ) -> list[float]:
+    ) -> Asking[list[float]]:
         """The contrastive score at each document's own rate (eqs. 3 and 5)."""
         members = [index for index, stays in enumerate(inside) if stays]
         base = target / max(1.0, sum(costs[index] for index in members))

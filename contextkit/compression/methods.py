@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal, TypeAlias, get_args
 
 from contextkit.compression.base import Method
 from contextkit.compression.scoring import Scorer, SurprisalScorer
 from contextkit.compression.telling import OnProtected
+from contextkit.compression.word_states import Encoder
 
+EncoderKind: TypeAlias = Literal["minilm"]
 MethodName: TypeAlias = Literal[
     "structure",
     "words",
@@ -30,16 +33,22 @@ def scorer(kind: str, **fields: Any) -> Scorer:
     return made
 
 
+@cache
+def encoder(kind: EncoderKind) -> Encoder:
+    """The encoder of a kind, one for the process; it loads its weights at its first use."""
+    from contextkit import plugins
+
+    made: Encoder = plugins.find("embedders", kind)()
+    return made
+
+
 def method(
     name: MethodName,
     on_protected: OnProtected = "error",
     by: Scorer | None = None,
-    coarse: Scorer | None = None,
+    reader: Encoder | None = None,
 ) -> Method:
-    """The method of that name; `by` scores for those that ask a scorer.
-
-    `coarse` chooses `llmlingua`'s documents and sentences in place of `by`, which then reads what is left.
-    """
+    """The method of that name; `by` scores for those that ask a scorer, `llmlingua2` asks the `reader`."""
     by = by or SurprisalScorer()
     match name:
         case "structure":
@@ -57,7 +66,7 @@ def method(
         case "llmlingua":
             from contextkit.compression.llmlingua import LLMLingua
 
-            return LLMLingua(by, on_protected, coarse=coarse)
+            return LLMLingua(by, on_protected)
         case "longllmlingua":
             from contextkit.compression.longllmlingua import LongLLMLingua
 
@@ -65,7 +74,7 @@ def method(
         case "llmlingua2":
             from contextkit.compression.llmlingua2 import LLMLingua2
 
-            return LLMLingua2(on_protected)
+            return LLMLingua2(on_protected, encoder=reader)
         case "scope":
             from contextkit.compression.scope import Scope
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contextkit.compression.base import Compressed, Count
+from contextkit.compression.in_step import Asking, Task, in_step
 from contextkit.compression.iterating import segments
 from contextkit.compression.llmlingua import score_parts
 from contextkit.compression.scoring import Scorer, SurprisalScorer
@@ -70,25 +71,31 @@ class Scope:
         handle: str = "",
     ) -> Compressed:
         """The text in at most `target_tokens` tokens. Raises `ProtectedMass`, `EmbeddingFailed`."""
-        source = begin(self.kind, text, target_tokens, count)
+        task = Task(text, target_tokens, count, question, handle)
+        return in_step(self.scorer, [self.plan(task)])[0]
+
+    def plan(self, task: Task) -> Asking[Compressed]:
+        """Asks about every chunk at once."""
+        text, target, count = task.text, task.target_tokens, task.count
+        source = begin(self.kind, text, target, count)
         if isinstance(source, Compressed):
             return source
         tokens, units, costs = source.tokens, source.units, source.costs
         chunks, vectors = self._chunks(text, units, costs)
-        relevance = self._relevance(vectors, question)
-        rates = _rates([chunk.tokens for chunk in chunks], relevance, target_tokens)
+        relevance = self._relevance(vectors, task.question)
+        rates = _rates([chunk.tokens for chunk in chunks], relevance, target)
         if self.rewrite is not None:
-            made = self._rewritten(text, units, chunks, rates, target_tokens, count)
+            made = self._rewritten(text, units, chunks, rates, target, count)
             if made is not None:
-                return Compressed(made, tokens, target_tokens, count(made), self.kind, "rewritten")
-        bits = score_parts(text, units, chunks, self.scorer)
+                return Compressed(made, tokens, target, count(made), self.kind, "rewritten")
+        bits = yield from score_parts(text, units, chunks, self.scorer)
         of = documents_of(chunks, len(units))
         scores = levelled(bits, of, dict(enumerate(rates)))
         sentences = source.sentences()
         worths = [relevance[of[part.first]] for part in sentences]
-        inside = within_mass(sentences, worths, target_tokens, len(units))
-        return Teller(self.kind, self.on_protected, handle).tell(
-            text, units, scores, inside, target_tokens, count, f"{len(chunks)} chunks", tokens
+        inside = within_mass(sentences, worths, target, len(units))
+        return Teller(self.kind, self.on_protected, task.handle).tell(
+            text, units, scores, inside, target, count, f"{len(chunks)} chunks", tokens
         )
 
     def _chunks(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log2
 from types import TracebackType
 from typing import ClassVar, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from contextkit.compression.spans import Word
 from contextkit.compression.vocabulary import entry, stem_of
 
 CACHE_SHARE = 0.4
@@ -24,25 +24,8 @@ UNREAD = -log2(1 - CACHE_SHARE)
 """Bits that a word says more for not being one of those read before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A text whose `units` are scored behind a `context`."""
-
-    context: str
-    text: str
-    units: Sequence[Word]
-
-
 class Reading(Protocol):
     """What a scorer has read so far. A context manager: a model's holds memory."""
-
-    def score(self, text: str, units: Sequence[Word]) -> list[float]:
-        """Bits of each unit of `text`, behind all that was read and the units before it; reads nothing."""
-        ...
-
-    def read(self, text: str) -> None:
-        """What comes is behind this."""
-        ...
 
     def close(self) -> None: ...
 
@@ -56,17 +39,36 @@ class Reading(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A text whose units are scored behind a `context`, and behind all that `reading` has read.
+
+    The units tile the text and end at `ends`. The context becomes part of the reading, the text does not. A
+    reading stands in one question at a time.
+    """
+
+    context: str
+    text: str
+    ends: Sequence[int]
+    reading: Reading | None = None
+
+
 class Scorer(Protocol):
     """Tells how many bits words say. Implementations are frozen: their fields are their configuration."""
 
     kind: ClassVar[str]
 
+    @property
+    def at_once(self) -> int:
+        """How many texts are worth asking about side by side."""
+        ...
+
     def open(self) -> Reading:
-        """A reading of nothing so far."""
+        """A reading of nothing so far, of this scorer alone."""
         ...
 
     def score_many(self, asked: Sequence[Asked]) -> list[list[float]]:
-        """Bits of the units of several texts, each behind its own context."""
+        """Bits of the units of several texts, each behind its own context and the units before it."""
         ...
 
 
@@ -80,17 +82,24 @@ class SurprisalScorer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "surprisal"
 
+    @property
+    def at_once(self) -> int:
+        """One: a table is no faster for many."""
+        return 1
+
     def open(self) -> TableReading:
         """A reading of nothing so far."""
         return TableReading()
 
     def score_many(self, asked: Sequence[Asked]) -> list[list[float]]:
-        """Bits of the units of several texts, each behind its own context."""
+        """Bits of the units of several texts, each behind its own context and reading."""
         found: list[list[float]] = []
         for each in asked:
-            with self.open() as reading:
-                reading.read(each.context)
-                found.append(reading.score(each.text, each.units))
+            reading = each.reading or TableReading()
+            if not isinstance(reading, TableReading):
+                raise TypeError(f"{type(reading).__name__} is a reading of another scorer")
+            reading.read(each.context)
+            found.append(reading.score(each.text, each.ends))
         return found
 
 
@@ -101,11 +110,11 @@ class TableReading:
         self._counts: Counter[str] = Counter()
         self._n = 0
 
-    def score(self, text: str, units: Sequence[Word]) -> list[float]:
+    def score(self, text: str, ends: Sequence[int]) -> list[float]:
         """Bits of each unit; a unit of several words says what its words say together."""
         n, counts = self._n, self._counts
         found: list[float] = []
-        for start, stop, _ in units:
+        for start, stop in pairwise((0, *ends)):
             bits = 0.0
             for word in text[start:stop].split():
                 root, likelihood, alone = entry(word)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from contextkit.compression.base import Compressed, Count
+from contextkit.compression.in_step import Asking, Task, in_step
 from contextkit.compression.llmlingua import score_parts
 from contextkit.compression.scoring import Scorer, SurprisalScorer
 from contextkit.compression.source import begin
@@ -38,11 +39,17 @@ class SelectiveContext:
         handle: str = "",
     ) -> Compressed:
         """The text in at most `target_tokens` tokens, whatever the question. Raises `ProtectedMass`."""
-        source = begin(self.kind, text, target_tokens, count, names_whole=self.unit != "word")
+        task = Task(text, target_tokens, count, question, handle)
+        return in_step(self.scorer, [self.plan(task)])[0]
+
+    def plan(self, task: Task) -> Asking[Compressed]:
+        """Asks about every sentence at once."""
+        text, target = task.text, task.target_tokens
+        source = begin(self.kind, text, target, task.count, names_whole=self.unit != "word")
         if isinstance(source, Compressed):
             return source
         units, sentences = source.units, source.sentences()
-        bits = score_parts(text, units, sentences, self.scorer)
+        bits = yield from score_parts(text, units, sentences, self.scorer)
         if self.reduce == "sum":
             bits = [
                 bit * len(text[unit.start : unit.stop].split())
@@ -53,9 +60,9 @@ class SelectiveContext:
         if self.unit == "sentence":
             for part, worth in zip(sentences, worths, strict=True):
                 bits[part.first : part.stop] = [worth] * (part.stop - part.first)
-        inside = within_mass(sentences, worths, target_tokens, len(units))
-        return Teller(self.kind, self.on_protected, handle).tell(
-            text, units, bits, inside, target_tokens, count, self.scorer.kind, source.tokens
+        inside = within_mass(sentences, worths, target, len(units))
+        return Teller(self.kind, self.on_protected, task.handle).tell(
+            text, units, bits, inside, target, task.count, self.scorer.kind, source.tokens
         )
 
 

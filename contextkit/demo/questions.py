@@ -134,7 +134,7 @@ def _calls_of_truncation(
     calls: list[Call] = []
     counter = manager.counter
     for index, fact in enumerate(facts):
-        room = manager.window - manager.reply_reserve
+        room = manager.limit_tokens
         room -= counter.upper(
             add(manager.frame(()), counter.measure(text_message("user", fact.question)))
         )

@@ -24,7 +24,7 @@ from contextkit.replay import (
 )
 from contextkit.replay.recording import Said, find_calls
 
-PROVIDER, MODEL = "anthropic", "claude-sonnet-4-5"
+PROVIDER, MODEL = "anthropic", "claude-sonnet-4-6"
 WINDOW, RESERVE = 4096, 512
 SETUP = Setup(
     "contextkit",

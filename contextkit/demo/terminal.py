@@ -14,6 +14,7 @@ from contextkit.demo.questions import Question, Questions, Side
 from contextkit.demo.recorded import Recorded
 from contextkit.demo.ways import Way
 from contextkit.inspector.overview import WIDE, Legend, totals_sentence
+from contextkit.inspector.unfolded import Unfolded
 from contextkit.inspector.words import clean, money, one_line
 
 SIMULATED = (
@@ -44,7 +45,7 @@ def replay_summary(recorded: Recorded) -> Iterator[RenderableType]:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table; on a narrow terminal one line a cell, each with the name of its column."""
+    """A table: folded to a terminal, on a narrow one a line for each cell, in a pipe a line a row."""
 
     heads: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
@@ -53,10 +54,10 @@ class Grid:
     marked: int | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if options.max_width < WIDE:
+        if options.max_width < WIDE and not options.no_wrap:
             yield from self._stacked()
         else:
-            yield self._table()
+            yield Unfolded(self._table())
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")

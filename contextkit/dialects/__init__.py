@@ -216,7 +216,8 @@ def parse_tools(values: Iterable[Any] | None) -> list[Tool]:
     Raises `InvalidMessage` whose text starts with the place, as `tools.2.name`. Two functions of
     one name are refused: no provider takes them.
     """
-    if isinstance(values, str | bytes | Mapping):
+    listed = values is None or isinstance(cast("object", values), Iterable)
+    if not listed or isinstance(values, str | bytes | Mapping):
         fail("tools", f"must be a list, not {type(cast('object', values)).__name__}")
     tools: dict[str, Tool] = {}
     for index, value in enumerate(values or ()):

@@ -22,6 +22,7 @@ def read(source: str | Path | bytes, *, name: str | None = None) -> tuple[Docume
     A string of one line that names a file is read as a path, any other string is the text. Raises
     `InvalidDocument` where there is nothing to read, or not what its name says.
     """
+    _check_kinds(source, name)
     path = _path(source)
     if path is not None:
         data = _load(path)
@@ -46,6 +47,17 @@ def read(source: str | Path | bytes, *, name: str | None = None) -> tuple[Docume
         n_chunks=len(chunks),
     )
     return document, chunks
+
+
+def _check_kinds(source: object, name: object) -> None:
+    if not isinstance(source, str | bytes | Path):
+        raise InvalidDocument(
+            f"ingest: takes a path, text or bytes, not {type(source).__name__}; read it first"
+        )
+    if not isinstance(name, str | None):
+        raise InvalidDocument(
+            f"ingest(name=…): {name!r} is no text but of type {type(name).__name__}"
+        )
 
 
 def _path(source: str | Path | bytes) -> Path | None:

@@ -22,6 +22,9 @@ from contextkit.embedders._modules import require
 from contextkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from contextkit.embedding import Vectors
 
 DIMENSION = 384
@@ -120,6 +123,30 @@ class MiniLMEmbedder(BaseModel):
                         found[index].append((rows[inside], places[inside]))
         return found
 
+    def layers(
+        self, texts: Sequence[str], which: Sequence[int]
+    ) -> list[tuple[Vectors, NDArray[np.int64]]]:
+        """Of each text its tokens' states `[len(which), n, 384]` and places `[n, 2]`.
+
+        Layer 0 is the embeddings. Places are in characters; the first token and the last stand for the
+        text as a whole. Reads up to 512 tokens of a text.
+        """
+        import numpy as np
+
+        torch = require("torch", kind=self.kind)
+        found: list[Any] = [None] * len(texts)
+        with self._asking, torch.inference_mode():
+            tokens = self._long_tokenizer.encode_batch([sayable(text) for text in texts])
+            lengths = {index: len(made.ids) for index, made in enumerate(tokens)}
+            for batch in batches(lengths, BATCH_TOKENS):
+                ids = [tokens[index].ids for index in batch]
+                read = self._hidden(torch, ids, output_hidden_states=True)[0].hidden_states
+                states = torch.stack([read[layer] for layer in which], 1).float().cpu().numpy()
+                for row, index in enumerate(batch):
+                    places = np.asarray(tokens[index].offsets, dtype=np.int64)
+                    found[index] = states[row, :, : len(places)].copy(), places
+        return found
+
     def _pooled(self, torch: Any, ids: list[list[int]]) -> Any:
         states, mask = self._read(torch, ids)
         summed = (states * mask.unsqueeze(-1)).sum(1)
@@ -127,11 +154,16 @@ class MiniLMEmbedder(BaseModel):
 
     def _read(self, torch: Any, ids: list[list[int]]) -> tuple[Any, Any]:
         """The last layer's states `[n, longest, 384]` and the mask `[n, longest]`."""
+        read, mask = self._hidden(torch, ids)
+        return read.last_hidden_state, mask
+
+    def _hidden(self, torch: Any, ids: list[list[int]], **more: Any) -> tuple[Any, Any]:
+        """What the model gives for texts of several lengths, and the mask `[n, longest]`."""
         longest = max(map(len, ids))
         padded = torch.tensor([each + [0] * (longest - len(each)) for each in ids])
         mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in ids])
         padded, mask = padded.to(self.device), mask.to(self.device)
-        return self._model(input_ids=padded, attention_mask=mask).last_hidden_state, mask
+        return self._model(input_ids=padded, attention_mask=mask, **more), mask
 
     @cached_property
     def _place(self) -> Path:

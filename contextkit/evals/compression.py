@@ -11,9 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
-from contextkit.compression.base import Compressed, Count
+from contextkit.compression.base import Compresses, Count
+from contextkit.compression.in_step import Task, compress_many
 from contextkit.compression.scoring import Asked, Scorer
 from contextkit.compression.spans import protected, words
 from contextkit.evals.compression_cases import Case
@@ -23,20 +24,7 @@ Reader: TypeAlias = Callable[[str, str], str]
 CONTINUATION = 0.2
 """Share of a text that is its continuation."""
 MOST_CONTINUED = 256
-
-
-class Compresses(Protocol):
-    """A method or a baseline."""
-
-    def compress(
-        self,
-        text: str,
-        target_tokens: int,
-        count: Count,
-        *,
-        question: str = "",
-        handle: str = "",
-    ) -> Compressed: ...
+BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +40,7 @@ class Outcome:
     target_tokens: int
     achieved_tokens: int
     ms: float
-    """CPU time."""
+    """CPU time, shared out evenly over the texts of a batch."""
     answer: bool | None = None
     protected: float | None = None
     added_bits: float | None = None
@@ -80,49 +68,56 @@ def run(
     asked: Sequence[bool],
     judges: Judges | None = None,
 ) -> Iterator[Outcome]:
-    """Every case under every method at every rate, with and without its question as `asked` says."""
+    """Every case under every method at every rate, with and without its question as `asked` says.
+
+    Cases of one batch are told in step, so that a scorer is asked about all of them together.
+    """
     judges = judges or Judges()
-    for case in cases:
+    for start in range(0, len(cases), BATCH):
+        batch = cases[start : start + BATCH]
         for name, method in methods:
             for rate in rates:
                 for hears in asked:
-                    yield _judged(case, name, method, rate, count, hears, judges)
+                    yield from _judged(batch, name, method, rate, count, hears, judges)
 
 
 def _judged(
-    case: Case,
+    cases: Sequence[Case],
     name: str,
     method: Compresses,
     rate: float,
     count: Count,
     hears: bool,
     judges: Judges,
-) -> Outcome:
-    target = max(1, int(rate * count(case.text)))
+) -> Iterator[Outcome]:
+    targets = [max(1, int(rate * count(case.text))) for case in cases]
+    tasks = [
+        Task(case.text, target, count, case.question if hears else "")
+        for case, target in zip(cases, targets, strict=True)
+    ]
     began = time.process_time()
-    made = method.compress(case.text, target, count, question=case.question if hears else "")
-    ms = 1000 * (time.process_time() - began)
-    answered = case.answered_by(made.text) if case.answers else None
-    read = None
-    if judges.reader is not None and case.answers:
-        read = case.answered_by(judges.reader(made.text, case.question))
-    added = None
-    if judges.scorer is not None:
-        added = added_bits(case.text, method, rate, count, judges.scorer)
-    return Outcome(
-        case.data_set,
-        name,
-        rate,
-        hears,
-        made.source_tokens,
-        target,
-        made.achieved_tokens,
-        ms,
-        answered,
-        survival(case.text, made.text),
-        added,
-        read,
-    )
+    told = compress_many(method, tasks)
+    ms = 1000 * (time.process_time() - began) / max(1, len(cases))
+    for case, target, made in zip(cases, targets, told, strict=True):
+        read = added = None
+        if judges.reader is not None and case.answers:
+            read = case.answered_by(judges.reader(made.text, case.question))
+        if judges.scorer is not None:
+            added = added_bits(case.text, method, rate, count, judges.scorer)
+        yield Outcome(
+            case.data_set,
+            name,
+            rate,
+            hears,
+            made.source_tokens,
+            target,
+            made.achieved_tokens,
+            ms,
+            case.answered_by(made.text) if case.answers else None,
+            survival(case.text, made.text),
+            added,
+            read,
+        )
 
 
 def survival(text: str, told: str) -> float | None:
@@ -146,6 +141,6 @@ def added_bits(
     stop = units[min(len(units), edge + MOST_CONTINUED) - 1].stop
     before, after = text[:at], text[at:stop]
     made = method.compress(before, max(1, int(rate * count(before))), count)
-    heard = words(after)
+    heard = [word.stop for word in words(after)]
     whole, short = scorer.score_many([Asked(before, after, heard), Asked(made.text, after, heard)])
     return (sum(short) - sum(whole)) / len(heard)

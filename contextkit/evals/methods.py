@@ -12,8 +12,8 @@ from contextkit.documents import Chunk, Document, content_digest
 from contextkit.embedding import Embedder, embed, embed_all
 from contextkit.evals.values import Asked, Pool
 from contextkit.manager import ContextManager
+from contextkit.recall.hits import Hit
 from contextkit.recall.lexical import Lexical, count
-from contextkit.recall.memory import Hit
 from contextkit.recall.quoting import quote
 from contextkit.recall.rendering import render
 from contextkit.recall.words import terms
@@ -148,7 +148,7 @@ class Recall:
     def prepare(self, pool: Pool, tokens_of: Counted) -> Chooser:
         memory = self._thread(pool).memory
         lengths = [len(item.text) for item in pool.items]
-        memory.refresh()
+        memory.catch_up()
         sizes: dict[str, int] = {}
 
         def line_tokens(text: str) -> int:

@@ -51,7 +51,8 @@ def slices(ledger: Ledger) -> tuple[Slice, ...]:
     found = [Slice(name, sums[name]) for name in names if name in sums]
     uncertain = max(0, ledger.upper_tokens - ledger.input_tokens)
     free = max(0, ledger.limit_tokens - ledger.upper_tokens)
-    rest = [Slice(UNCERTAIN, uncertain), Slice(FREE, free), Slice(RESERVE, ledger.reply_reserve)]
+    kept = ledger.window - ledger.limit_tokens
+    rest = [Slice(UNCERTAIN, uncertain), Slice(FREE, free), Slice(RESERVE, kept)]
     return (*found, *(part for part in rest if part.tokens))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -68,10 +69,11 @@ def _ranges(
 ) -> Sequence[Change]:
     """The log cut at every boundary of both, neighbours with the same change joined."""
     before, after = _of_log(first), _of_log(second)
+    started = [d.start for d in before], [d.start for d in after]
     cuts = sorted({edge for d in (*before, *after) for edge in (d.start, d.stop)})
     rows: list[tuple[int, int, str, str, Decision | None]] = []
     for start, stop in pairwise(cuts):
-        was, now = _at(before, start), _at(after, start)
+        was, now = _at(before, started[0], start), _at(after, started[1], start)
         states = _state(was), _state(now)
         if states[0] == states[1] and not _is_other_form(was, now):
             continue
@@ -117,11 +119,13 @@ def _inserts(first: Ledger, second: Ledger) -> Sequence[Change]:
 
 
 def _of_log(ledger: Ledger) -> list[Decision]:
-    return [d for d in ledger.decisions if d.start < d.stop]
+    """The decisions about ranges of the log, in its order; no two of them meet."""
+    return sorted((d for d in ledger.decisions if d.start < d.stop), key=lambda d: d.start)
 
 
-def _at(decisions: Sequence[Decision], seq: int) -> Decision | None:
-    return next((d for d in decisions if d.start <= seq < d.stop), None)
+def _at(decisions: Sequence[Decision], starts: Sequence[int], seq: int) -> Decision | None:
+    place = bisect_right(starts, seq) - 1
+    return decisions[place] if place >= 0 and seq < decisions[place].stop else None
 
 
 def _state(decision: Decision | None) -> str:

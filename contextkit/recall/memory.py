@@ -6,52 +6,44 @@ text into words and embeds none. Where the embedder fails, words alone are searc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from threading import RLock
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from threading import Event, RLock
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from contextkit.embedding import Embedder, embed_all
-from contextkit.errors import ContextKitError
+from contextkit.background import Background
+from contextkit.embedding import Embedder
+from contextkit.errors import ConfigError, ContextKitError, InvalidMessage
+from contextkit.recall.embedded import Embedded
+from contextkit.recall.grown import Grown
+from contextkit.recall.hits import Hit, ranked
 from contextkit.recall.lexical import count
 from contextkit.recall.passages import Passage
 from contextkit.recall.question import Question
-from contextkit.recall.search import Found, Telling, look, search
+from contextkit.recall.search import Telling, look, search
 from contextkit.recall.shelf import Shelf
-from contextkit.recall.states import Asked, states_of
+from contextkit.recall.states import Asked
+from contextkit.recall.states_vectors import StatesVectors
+from contextkit.recall.stretches import is_meeting
 from contextkit.recall.table import Table
-from contextkit.recall.vectors import PlainVectors, StatesVectors
+from contextkit.recall.vectors import NO_HURRY, Pace, PlainVectors
 from contextkit.recall.words import terms
 from contextkit.store import HistoryStore, ThreadRecord
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from contextkit.embedding import Vectors
     from contextkit.vector_index import VectorIndex
-
-SYNC_ROWS = 500
-"""Rows at the most that one turn writes into the vector index."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A passage that was found, and why."""
-
-    passage: Passage
-    score: float
-    rank: int
-    """Counted from 1."""
-    why: str
-
-    @property
-    def handle(self) -> str:
-        return self.passage.handle
 
 
 class Memory:
-    """Finds passages of a thread. Safe to use from several threads at once."""
+    """Finds passages of a thread. Safe to use from several threads at once.
+
+    With a `background` a search does not wait until a long thread is embedded: that is done beside it, and
+    until it is done words alone are searched. Without one the first search embeds all.
+    """
 
     def __init__(
         self,
@@ -59,16 +51,21 @@ class Memory:
         record: ThreadRecord,
         embedder: Embedder | None = None,
         index: VectorIndex | None = None,
+        background: Background | None = None,
     ) -> None:
         self._shelf = Shelf(store, record)
-        self._embedder, self._index = embedder, index
+        self._grown = Grown(self._shelf)
+        self._embedder = embedder
+        self._embedded: Embedded | None = None
+        if embedder is not None:
+
+            def beside(stop: Event) -> None:
+                Memory(store, record, embedder, index).catch_up(Pace(stop=stop))
+
+            self._embedded = Embedded(self._shelf, embedder, index, background, beside)
         self._lock = RLock()
         self._notes: list[str] = []
-        self._n_documents = 0
-        self._n_entries = 0
-        self._n_synced = 0
         self._told: dict[str, dict[str, int]] = {}
-        self._begin()
 
     @property
     def embedder(self) -> Embedder | None:
@@ -92,18 +89,47 @@ class Memory:
     def refresh(self) -> None:
         """Take in what the history has gained; cheap where it has gained nothing."""
         with self._lock:
-            self._notes = []
-            documents = self._shelf.documents()
-            if len(documents) != self._n_documents:
-                self._begin()
-                self._n_documents = len(documents)
-                for document in documents:
-                    self._table.add(self._shelf.document_rows(document))
-            n_entries = self._shelf.n_entries()
-            for rows in self._shelf.log_rows(self._n_entries, n_entries):
-                self._table.add(rows)
-            self._n_entries = n_entries
-            self._embed()
+            self._read()
+            self._notes = self._embedded.refresh(self._table) if self._embedded else []
+
+    def catch_up(self, pace: Pace = NO_HURRY) -> None:
+        """Take in all that the history has gained, and embed it, however long that takes.
+
+        `pace` may stop it after a step; what was made by then is kept. Raises `EmbeddingFailed`,
+        `StoreError`.
+        """
+        with self._lock:
+            self._read()
+            if self._embedded is not None:
+                self._embedded.complete(self._table, pace)
+
+    def wait_for_vectors(self) -> None:
+        """From now on a search embeds itself what is missing: for a process that asks only once."""
+        with self._lock:
+            if self._embedded is not None:
+                self._embedded.background = None
+
+    def row_ids(self) -> list[str]:
+        """The names of all passages, as an index beside the history has them; embeds nothing."""
+        with self._lock:
+            self._read()
+            return [row.id for row in self._table.rows]
+
+    def row_vectors(
+        self, advance: Callable[[int], None] = lambda n: None
+    ) -> tuple[list[str], Vectors, int]:
+        """The names of all passages, their vectors, and how many of those will not change any more.
+
+        `advance` is told how many more are done. Raises `ConfigError` without an embedder,
+        `EmbeddingFailed`, `StoreError`.
+        """
+        with self._lock:
+            self.catch_up(Pace(advance=advance))
+            vectors = self._embedded.vectors if self._embedded else None
+            if vectors is None:
+                raise ConfigError("embedder: vectors need one, such as embedder: {kind: minilm}")
+            ids = [row.id for row in self._table.rows]
+            return ids, vectors.dense.vectors.copy(), vectors.n_final
 
     def search(
         self,
@@ -120,12 +146,15 @@ class Memory:
         because the call has them already. Chunks of documents are always allowed. `beside`: summaries
         that compete with the passages, in one ranking.
         """
+        if not isinstance(cast("object", query), str):
+            kind = type(query).__name__
+            raise InvalidMessage(f"search: the question {query!r} is not text but of type {kind}")
         with self._lock:
             self.refresh()
             if not len(self._table) or not query.strip():
                 return []
-            question = Question.of(query, self._table.names)
-            vectors, asked = self._ask(question.text)
+            question = self._question(query)
+            vectors, asked = self._ask(question)
             matcher = vectors.matches if isinstance(vectors, StatesVectors) else None
             allowed, known = self._allowed(before, shown), self._allowed(before, ())
             dense = None if vectors is None else vectors.dense
@@ -133,7 +162,8 @@ class Memory:
             found = search(
                 self._table, question, allowed, known, top, dense, asked, matcher, tellings
             )
-            return self._hits(found, beside)[:top]
+            passages = self._shelf.passages([self._table.rows[row] for row in found.rows])
+            return ranked(found, passages, beside)[:top]
 
     def rankings(
         self, query: str, *, top: int = 50, before: int | None = None
@@ -143,8 +173,8 @@ class Memory:
             self.refresh()
             if not len(self._table) or not query.strip():
                 return {"lexical": []}
-            question = Question.of(query, self._table.names)
-            vectors, asked = self._ask(question.text)
+            question = self._question(query)
+            vectors, asked = self._ask(question)
             signals = look(self._table, question, vectors.dense if vectors else None, asked)
             scored = {"lexical": signals.words}
             if signals.meaning is not None:
@@ -170,59 +200,26 @@ class Memory:
 
     # -- inner ---------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
-        self._table = Table()
-        self._n_documents = 0
-        self._n_entries = 0
-        self._vectors: PlainVectors | StatesVectors | None = None
-        self._n_synced = 0
+    @property
+    def _table(self) -> Table:
+        return self._grown.table
 
-    def _embed(self) -> None:
-        """Bring the vectors up to the rows; where that fails, words alone are searched."""
-        if self._embedder is None:
-            return
-        try:
-            if self._vectors is None:
-                self._vectors = self._vectors_of(self._embedder)
-            table = self._table
-            self._vectors.extend(table.rows, table.joins, table.sessions, self._texts)
-        except ContextKitError as error:
-            self._notes.append(f"recall: found by words alone: {error}")
-            return
-        if self._index is not None and self._n_synced < len(self._table):
-            self._sync(self._index, self._embedder)
+    def _read(self) -> None:
+        """Bring the table up to the history."""
+        if self._grown.refresh() and self._embedded is not None:
+            self._embedded.begin()
 
-    def _vectors_of(self, embedder: Embedder) -> PlainVectors | StatesVectors:
-        states = states_of(embedder)
-        if states is None:
-            return PlainVectors(self._shelf.store, self._shelf.record, embedder)
-        return StatesVectors(self._shelf.store, self._shelf.record, states)
+    def _question(self, query: str) -> Question:
+        table = self._table
+        return Question.of(query, table.names, of_meeting=is_meeting(table))
 
-    def _texts(self, numbers: Sequence[int]) -> list[str]:
-        return self._shelf.said([self._table.rows[number] for number in numbers])
-
-    def _sync(self, index: VectorIndex, embedder: Embedder) -> None:
-        """Write the vectors of whole entries and chunks into the index beside the history, some a turn."""
-        store, record = self._shelf.store, self._shelf.record
-        stop = min(len(self._table), self._n_synced + SYNC_ROWS)
-        rows = self._table.rows[self._n_synced : stop]
-        whole = [row for row in rows if not row.part or row.start < 0]
-        try:
-            vectors = embed_all(store, record.tenant, embedder, self._shelf.whole(whole))
-            index.sync(record, [row.handle for row in whole], vectors)
-        except ContextKitError as error:
-            self._notes.append(f"recall: the vector index is behind: {error}")
-            return
-        self._n_synced = stop
-        if behind := len(self._table) - stop:
-            self._notes.append(f"recall: {behind} passages are not in the vector index yet")
-
-    def _ask(self, query: str) -> tuple[PlainVectors | StatesVectors | None, Asked | None]:
-        """The vectors and the query as the embedder reads it, where both are to be had."""
-        if self._vectors is None or len(self._vectors.dense) != len(self._table):
+    def _ask(self, question: Question) -> tuple[PlainVectors | StatesVectors | None, Asked | None]:
+        """The vectors and the question as the embedder reads it, where both are to be had."""
+        vectors = self._embedded.vectors if self._embedded else None
+        if vectors is None or len(vectors.dense) != len(self._table):
             return None, None
         try:
-            return self._vectors, self._vectors.ask(query)
+            return vectors, vectors.ask(question.readings)
         except ContextKitError as error:
             self._notes.append(f"recall: found by words alone: {error}")
             return None, None
@@ -246,16 +243,6 @@ class Memory:
         known = at < len(starts)
         known[known] = starts[at[known]] == tells[known]
         return Telling(counts, at[known])
-
-    def _hits(self, found: Found, beside: Sequence[Passage]) -> list[Hit]:
-        passages = self._shelf.passages([self._table.rows[row] for row in found.rows])
-        hits = list(zip(passages, found.scores, found.reasons, strict=True))
-        for summary, score in zip(beside, found.told, strict=True):
-            hits.append((summary, score, f"a summary of level {summary.level}"))
-        hits.sort(key=lambda hit: -hit[1])
-        return [
-            Hit(passage, score, rank, why) for rank, (passage, score, why) in enumerate(hits, 1)
-        ]
 
 
 def _best_first(scores: NDArray[np.float32], allowed: NDArray[np.intp]) -> list[int]:

@@ -25,29 +25,29 @@ def fill(
     tokens_of: Callable[[S], int],
     budget: int,
     *,
-    heading_of: Callable[[S], tuple[str, int]] | None = None,
+    headings_of: Callable[[S], Sequence[tuple[str, int]]] | None = None,
     is_told: Callable[[S, Sequence[S]], bool] | None = None,
     saved_of: Callable[[S, Sequence[S]], int] | None = None,
     thrift: float = THRIFT,
 ) -> list[S]:
     """The hits that go into `budget` tokens, the likeliest first; never one too many.
 
-    `tokens_of` is asked once for each hit. `heading_of` names the heading that a hit stands under and its
-    tokens, paid by the first hit under it. `is_told` says whether a hit would say again what those
+    `tokens_of` is asked once for each hit. `headings_of` names what a hit stands under with the tokens of
+    each, paid by the first hit under it. `is_told` says whether a hit would say again what those
     taken say, `saved_of` how many tokens it takes less, or they do, for standing beside them. Equal hits
     keep their order.
     """
     sized = [(hit, max(1, tokens_of(hit))) for hit in hits]
     sized.sort(key=lambda pair: thrift * math.log(pair[1]) - pair[0].score)
     taken: list[S] = []
-    headings: set[str] = {""}
+    paid: set[str] = set()
     left = budget
     for hit, tokens in sized:
-        heading, extra = heading_of(hit) if heading_of else ("", 0)
-        tokens += 0 if heading in headings else extra
+        headings = headings_of(hit) if headings_of else ()
+        tokens += sum(extra for name, extra in headings if name not in paid)
         tokens -= saved_of(hit, taken) if saved_of else 0
         if tokens <= left and not (is_told and is_told(hit, taken)):
             taken.append(hit)
-            headings.add(heading)
+            paid.update(name for name, _ in headings)
             left -= tokens
     return taken

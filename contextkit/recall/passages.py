@@ -70,6 +70,10 @@ class Passage:
         """The date without the time of day."""
         return self.at[:10]
 
+    @property
+    def year(self) -> str:
+        return self.at[:4]
+
 
 def passages_of(entry: Entry) -> list[Passage]:
     """The passages of a log entry, in order; none where it has no words to be found by."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from contextkit.recall.memory import Hit
+from contextkit.recall.hits import Hit
 from contextkit.recall.packing import fill
 from contextkit.recall.passages import Passage
 from contextkit.recall.rendering import goes_on, heading, line
@@ -25,11 +25,14 @@ def quote(
     `whole_tokens`, which has the last word, counts the messages that some hits make.
     """
 
-    def heading_of(hit: Hit) -> tuple[str, int]:
-        above = heading(hit.passage)
-        own = fence_tokens if group_of(hit) else 0
-        name = f"{group_of(hit)} {above}" if above or own else ""
-        return name, own + (line_tokens(above + "\n") if above else 0)
+    def headings_of(hit: Hit) -> list[tuple[str, int]]:
+        group, above = group_of(hit), heading(hit.passage)
+        paid = [(f"fence {group}", fence_tokens)] if group else []
+        if above:
+            short = heading(hit.passage, year=hit.passage.year)
+            tokens, whole = line_tokens(short + "\n"), line_tokens(above + "\n")
+            paid += [(f"{group} {above}", tokens), (f"{group} {hit.passage.year}", whole - tokens)]
+        return paid
 
     def saved_of(hit: Hit, taken: Sequence[Hit]) -> int:
         saved = 0
@@ -43,7 +46,7 @@ def quote(
         hits,
         lambda hit: line_tokens(line(hit.passage) + "\n"),
         room - fence_tokens,
-        heading_of=heading_of,
+        headings_of=headings_of,
         is_told=says_again,
         saved_of=saved_of,
     )

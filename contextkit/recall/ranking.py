@@ -44,7 +44,7 @@ class Weights:
     """Comes right behind a question."""
     answers_match: float = 0.0
     """Comes right behind a question that itself matches."""
-    said_then: float = 2.5
+    said_then: float = 4.0
     """Said on a date that the question names, or soon after."""
 
 

@@ -1,7 +1,8 @@
 """Passages as the model reads them: in the order they were said, dated, named, and marked as data.
 
 The fence carries a mark made from its content, so that no passage can close it. Words stand as they
-were said. A message right behind the one above it needs no handle: it is the next one.
+were said. What the lines above tell already is not said again: a message right behind the one above it
+needs no handle, a day in the year of the day above it no year.
 """
 
 from __future__ import annotations
@@ -23,13 +24,21 @@ def order(passages: Sequence[Passage]) -> list[Passage]:
     )
 
 
-def heading(passage: Passage) -> str:
-    """The line that a passage stands under: its day, or its document; empty where it has none."""
+def heading(passage: Passage, *, year: str = "") -> str:
+    """The line that a passage stands under: its day, or its document; empty where it has none.
+
+    The day is told without its year where that is `year`.
+    """
     if passage.is_chunk:
         return f"[{passage.speaker}]" if passage.speaker else ""
     if not passage.at or passage.says_when:
         return ""
-    return f"[{date.fromisoformat(passage.day):%a %-d %b %Y}]"
+    day = date.fromisoformat(passage.day)
+    return (
+        f"[{day:%a} {day.day} {day:%b}]"
+        if passage.year == year
+        else f"[{day:%a} {day.day} {day:%b} {day.year}]"
+    )
 
 
 def goes_on(passage: Passage, above: Passage) -> bool:
@@ -58,12 +67,13 @@ def line(passage: Passage, *, named: bool = True) -> str:
 def render(passages: Sequence[Passage]) -> Message:
     """One user's message with all passages between fences."""
     lines: list[str] = []
-    under = ""
+    under = year = ""
     last: Passage | None = None
     for passage in order(passages):
         above = heading(passage)
         if above and above != under:
-            lines.append(above)
+            lines.append(heading(passage, year=year))
+            year = passage.year
         under = above
         lines.append(line(passage, named=last is None or not goes_on(passage, last)))
         last = passage

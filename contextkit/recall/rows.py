@@ -40,6 +40,11 @@ class Row:
     """Terms of the names in it, by which one passage leads to another."""
     counts: dict[str, int]
 
+    @property
+    def id(self) -> str:
+        """Its name in an index: the handle, and behind it the part of a message that has several."""
+        return f"{self.handle}#{self.part}" if self.part and self.start >= 0 else self.handle
+
 
 def said(passage: Passage) -> str:
     """What is indexed of a passage: its words behind the name of who said them, or of its document."""

@@ -16,7 +16,7 @@ from contextkit.recall.following import STEPS_FROM, follow
 from contextkit.recall.question import Question
 from contextkit.recall.ranking import Signals
 from contextkit.recall.states import Asked
-from contextkit.recall.stretches import around, in_meeting, is_broad, is_meeting
+from contextkit.recall.stretches import IN_MEETINGS, IN_TALK, around, is_broad, is_meeting
 from contextkit.recall.table import Table
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ def search(
     if dense is not None and signals.meaning is not None and not meeting:
         total += resemble(table, dense.vectors, total, likeliest, *near(table, total, allowed))
     if meeting:
-        total += in_meeting(table, total)
+        total += around(total, table.sessions, IN_MEETINGS)
     elif is_broad([word for _, _, word in question.words]):
-        total += around(total, table.sessions)
+        total += around(total, table.sessions, IN_TALK)
     told = [weigh_telling(table, question, signals, weights, total, each) for each in tellings]
     total = np.where(allowed, total, -np.inf)
     best = _distinct(table, _best(total, min(2 * top, int(allowed.sum()))))[:top]

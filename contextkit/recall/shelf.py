@@ -12,7 +12,6 @@ from contextkit.recall import rows as segments
 from contextkit.recall.passages import Passage, passage_of_chunk, passages_of
 from contextkit.recall.rows import Row, row_of, said
 from contextkit.recall.words import stemmer_name
-from contextkit.searchable import entry_text
 from contextkit.store import HistoryStore, ThreadRecord
 
 SEGMENT = 256
@@ -45,14 +44,14 @@ class Shelf:
 
     # -- rows ----------------------------------------------------------------------------------
 
-    def log_rows(self, start: int, stop: int) -> Iterator[list[Row]]:
-        """Rows of the entries `start <= seq < stop`; a caller goes on where it stopped."""
+    def log_rows(self, start: int, stop: int) -> Iterator[tuple[int, list[Row]]]:
+        """(where they end, rows) of the entries `start <= seq < stop`; a caller goes on at such an end."""
         while start < stop:
             end = min(stop, start - start % PAGE + PAGE)
             kept = self._segments(start, end)
             while start < end:
                 edge = min(end, start - start % SEGMENT + SEGMENT)
-                yield kept[start] if start in kept else self._cut(start, edge)
+                yield edge, kept[start] if start in kept else self._cut(start, edge)
                 start = edge
 
     def document_rows(self, document: Document) -> list[Row]:
@@ -84,10 +83,11 @@ class Shelf:
         """Rows of a part of one segment, made from its words."""
         entries = self.store.entries(self.record, start, stop)
         rows = [row_of(passage) for entry in entries for passage in passages_of(entry)]
-        self._open = rows if start % SEGMENT == 0 else self._open + rows
-        if stop % SEGMENT == 0 and entries:
-            self._save(entries[-1].chain.hex(), self._open)
-            self._open = []
+        segment = rows if start % SEGMENT == 0 else self._open + rows
+        is_whole = stop % SEGMENT == 0
+        if is_whole:
+            self._save(entries[-1].chain.hex(), segment)
+        self._open = [] if is_whole else segment
         return rows
 
     def _save(self, key: str, rows: Sequence[Row]) -> None:
@@ -110,15 +110,6 @@ class Shelf:
     def said(self, rows: Sequence[Row]) -> list[str]:
         """What is indexed and embedded of rows."""
         return [said(passage) for passage in self.passages(rows)]
-
-    def whole(self, rows: Sequence[Row]) -> list[str]:
-        """The searchable text of the whole entries or chunks that rows are from."""
-        entries = self._entries([row.start for row in rows if row.start >= 0])
-        chunks = self._chunks([row.handle for row in rows if row.start < 0])
-        return [
-            entry_text(entries[row.start]) if row.start >= 0 else chunks[row.handle].text
-            for row in rows
-        ]
 
     def _entries(self, seqs: Sequence[int]) -> dict[int, Entry]:
         found: dict[int, Entry] = {}

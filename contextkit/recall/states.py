@@ -155,20 +155,28 @@ def read_blocks(
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A query as an embedder read it."""
+    """A query, in one or more readings, as an embedder read it."""
 
     vector: Vectors
-    """`[dimension]`, unit length."""
+    """`[dimension]`, unit length: the mean of the readings'."""
     tokens: Vectors | None = None
-    """`[n, kept]`: the projected unit vectors of its tokens, where the embedder gives them."""
+    """`[n, kept]`: the projected unit vectors of the readings' tokens, where the embedder gives them."""
     places: NDArray[np.int64] | None = None
-    """`[n, 2]`: where in the query each token stands."""
+    """`[n, 2]`: where each token stands in the readings, a line each."""
 
 
-def read_query(embedder: StatesEmbedder, query: str) -> Asked:
-    """The query's vector and those of its tokens, from one reading."""
-    states, places = embedder.states([query], [[(0, len(query))]])[0][0]
-    return Asked(_unit(states.sum(axis=0)), _unit(states @ embedder.states_projection), places)
+def read_query(embedder: StatesEmbedder, readings: Sequence[str]) -> Asked:
+    """The query's vector and those of its tokens, from one reading of each text."""
+    read = [
+        found[0] for found in embedder.states(readings, [[(0, len(text))] for text in readings])
+    ]
+    starts = accumulate((len(text) + 1 for text in readings), initial=0)
+    pooled = np.stack([_unit(states.sum(axis=0)) for states, _ in read])
+    return Asked(
+        _unit(pooled.mean(axis=0)),
+        _unit(np.concatenate([states for states, _ in read]) @ embedder.states_projection),
+        np.concatenate([places + start for (_, places), start in zip(read, starts, strict=False)]),
+    )
 
 
 def best_matches(query: Vectors, passages: Sequence[Tokens]) -> Vectors:

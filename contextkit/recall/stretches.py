@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     Scores: TypeAlias = NDArray[np.float32]
 
 IN_TALK = ((12, 2.0),)
-IN_MEETINGS = ((24, 4.0), (60, 1.5))
-"""Rows to each side, of the same exchange, that count for a stretch; what they count."""
-LENGTH = 0.4
-"""In a meeting a long passage counts more: short ones say little of what a stretch is about."""
+IN_MEETINGS = tuple((reach, 2.0) for reach in (6, 12, 24, 60))
+"""Rows to each side, of the same exchange, that count for a stretch; what they count. In a meeting a
+stretch may be a short remark or half an hour: every length counts alike."""
 SPEAKERS, ROWS = 3, 150
 """An exchange of so many speakers that is so long without a pause is a meeting."""
 
@@ -52,9 +51,7 @@ def is_meeting(table: Table) -> bool:
     return len(table) >= ROWS * n_sessions
 
 
-def around(
-    scores: Scores, sessions: Sequence[int], reaches: Sequence[tuple[int, float]] = IN_TALK
-) -> Scores:
+def around(scores: Scores, sessions: Sequence[int], reaches: Sequence[tuple[int, float]]) -> Scores:
     """What each row gains from the rows around it, `[n_rows]`."""
     numbers, places = np.asarray(sessions), np.arange(len(scores))
     begins = np.searchsorted(numbers, numbers, side="left")
@@ -66,10 +63,3 @@ def around(
         means = ((sums[last] - sums[first]) / (last - first)).astype(np.float32)
         gained += weight * standard(means)
     return gained
-
-
-def in_meeting(table: Table, scores: Scores) -> Scores:
-    """What each row of a meeting gains: from the rows around it, and for its length, `[n_rows]`."""
-    lengths = np.log(np.maximum(table.lengths, 1))
-    gained = around(scores, table.sessions, IN_MEETINGS) + LENGTH * (lengths - lengths.mean())
-    return np.asarray(gained, np.float32)

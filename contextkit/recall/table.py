@@ -36,7 +36,6 @@ class Table:
         self.n_chars = 0
         self._starts = Growing(np.int64)
         self._joins, self._asks = Growing(np.float32), Growing(np.float32)
-        self._lengths = Growing(np.float32)
         self._speakers, self._days = Growing(np.int32), Growing(np.int32)
         self._names: dict[str, int] = {}
         self._said: Counter[str] = Counter()
@@ -59,7 +58,6 @@ class Table:
         self._starts.extend([row.start for row in rows])
         self._asks.extend([float(row.asks) for row in rows])
         self._days.extend([_day(row.at) for row in rows])
-        self._lengths.extend([row.n_chars for row in rows])
         names = [row.speaker if row.start >= 0 else "" for row in rows]
         self._said.update(names)
         self._speakers.extend([self._names.setdefault(name, len(self._names)) for name in names])
@@ -83,11 +81,6 @@ class Table:
     def days(self) -> Days:
         """The day of each row as an ordinal, 0 where it is not known."""
         return self._days.view
-
-    @property
-    def lengths(self) -> Scores:
-        """Characters of each row."""
-        return self._lengths.view
 
     @property
     def names(self) -> list[str]:

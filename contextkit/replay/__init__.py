@@ -3,7 +3,7 @@
     from contextkit import replay
 
     reading = replay.read("runs.jsonl")
-    provider = replay.find_provider("anthropic:claude-sonnet-4-5")
+    provider = replay.find_provider("anthropic:claude-sonnet-4-6")
     setups = [replay.everything(), replay.load_setup("agent.yaml")]
     comparison = replay.compare(reading.recordings, setups, provider)
     print(comparison.to_json())

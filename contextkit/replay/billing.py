@@ -21,19 +21,24 @@ class Cashier:
         self._frame = Block(digests, frame_tokens, "tools", len(tools))
         self._known: dict[bytes, Block] = {}
 
-    def serve(self, call: Call, now: float, answer: Message) -> Served:
-        """One call at `now`, and what the model answered."""
+    def serve(self, call: Call, now: float, answer: Message | None) -> Served:
+        """One call at `now`, and what the model answered; None: nothing that is kept."""
         points = [Point(point.after + 1, point.ttl) for point in call.cache_points]
         return self.bill(call.messages, points, now, answer)
 
     def bill(
-        self, messages: Sequence[Message], points: Sequence[Point], now: float, answer: Message
+        self,
+        messages: Sequence[Message],
+        points: Sequence[Point],
+        now: float,
+        answer: Message | None,
     ) -> Served:
         """`serve` for messages that no call was assembled for; the frame is block 0 before them."""
         known = self._known
         blocks = [self._frame]
         blocks += [known.get(message.digest) or self._block(message) for message in messages]
-        return self._cache.serve(blocks, points, now, output=self._block(answer))
+        said = None if answer is None else self._block(answer)
+        return self._cache.serve(blocks, points, now, output=said)
 
     def _block(self, message: Message) -> Block:
         layer: Layer = "system" if message.role in ("system", "developer") else "messages"

@@ -49,7 +49,9 @@ def lines(series: Sequence[Sequence[float]], label: str) -> str:
     longest = max((len(values) for values in series), default=1)
     drawn: list[str] = []
     for index, values in enumerate(series):
-        shown = list(enumerate(values))[:: max(1, len(values) // MAX_COLUMNS)]
+        every = list(enumerate(values))
+        step = max(1, -(-len(every) // MAX_COLUMNS))
+        shown = [*every[:-1:step], *every[-1:]]
         points = " ".join(
             f"{at * WIDTH / max(1, longest - 1):.1f},{HEIGHT - value * (HEIGHT - 4) / top:.1f}"
             for at, value in shown

@@ -50,6 +50,7 @@ def compare(
     cadence_s: float = CADENCE_S,
     schema_tokens: int = 0,
     keep_ledgers: bool = False,
+    keep_warm: bool = False,
     on_call: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Every recording under every configuration.
@@ -59,7 +60,11 @@ def compare(
     """
     check_currency(recordings)
     replayer = Replayer(
-        provider, cadence_s=cadence_s, schema_tokens=schema_tokens, keep_ledgers=keep_ledgers
+        provider,
+        cadence_s=cadence_s,
+        schema_tokens=schema_tokens,
+        keep_ledgers=keep_ledgers,
+        keep_warm=keep_warm,
     )
     summaries: list[Summary] = []
     notes: dict[str, None] = {}

@@ -131,3 +131,4 @@ class ReplayThread(Thread):
         if draft.log.stop != self._log.n_entries:
             raise StoreError("a call with an input of its own is not part of a recorded log")
         self._log.view = views.committed(self._log.view, draft, self.manager.clock())
+        self.last_call = call

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from weakref import WeakKeyDictionary
 
+from contextkit.cache_sim import Served
 from contextkit.call import Call
 from contextkit.errors import ContextKitError
 from contextkit.log import Entry
@@ -35,6 +37,7 @@ class Replayer:
     """Plays recordings under configurations; what all of them share is worked out once.
 
     `schema_tokens` stand in front of every call: tools that were sent but are not in the recording.
+    `keep_warm`: pauses are bridged as `Thread.keep_warm` says, by what was known when they began.
     """
 
     def __init__(
@@ -44,11 +47,13 @@ class Replayer:
         cadence_s: float = CADENCE_S,
         schema_tokens: int = 0,
         keep_ledgers: bool = False,
+        keep_warm: bool = False,
     ) -> None:
         self.provider = provider
         self.cadence_s = cadence_s
         self.schema_tokens = schema_tokens
         self.keep_ledgers = keep_ledgers
+        self.keep_warm = keep_warm
         self._entries: WeakKeyDictionary[Recording, list[Entry]] = WeakKeyDictionary()
         self.checked: dict[str, tuple[str, ...]] = {}
         """What a provider would refuse of a call, by its fingerprint; equal calls are checked once."""
@@ -104,6 +109,9 @@ class _Run:
         self._entries = entries
         self._judge = judge
         self._keeps = replayer.keep_ledgers
+        self._keeps_warm = replayer.keep_warm
+        self._used_at = float("-inf")
+        self._reads: list[Served] = []
         self._provider = replayer.provider
         self._checked = replayer.checked
         self._thread = ReplayThread(manager, recording.id, entries)
@@ -112,6 +120,8 @@ class _Run:
         self._cashier = Cashier(replayer.provider, recording.tools, self._frame)
 
     def call(self, index: int, recorded: RecordedCall, now: float, is_last: bool) -> ReplayedCall:
+        if self._keeps_warm:
+            self._warm(now)
         self._manager.clock = lambda: now
         self._thread.advance(recorded.n_before)
         started = perf_counter()
@@ -123,6 +133,7 @@ class _Run:
         self._thread.commit(call)
         answer = self._entries[recorded.n_before]
         served = self._cashier.serve(call, now, answer.message)
+        reads, self._reads, self._used_at = self._reads, [], now
         output = self._provider.counter.tokens(answer.measure)
         price = self._provider.rule.price
         full = self._full_tokens(recorded.n_before)
@@ -133,8 +144,9 @@ class _Run:
             at=now,
             full_tokens=full,
             usage=replace(served.usage, output_tokens=output),
-            billed_tokens=served.billed_tokens,
-            input_usd=served.cost_usd,
+            billed_tokens=served.billed_tokens + sum(read.billed_tokens for read in reads),
+            input_usd=_sum([served, *reads]),
+            warm_reads=len(reads),
             full_usd=full * price.tier(full).input_usd / PER_MILLION if price else None,
             output_usd=output * tier.output_usd / PER_MILLION if tier else None,
             grounded=self._judge.judge(index, call.plan.draft.pieces),
@@ -160,6 +172,16 @@ class _Run:
             held = [_holds(call, self._recording, one) for one in question.evidence]
             found += Evidence(1, all(held), sum(held) / len(held) if held else 1.0)
         return found
+
+    def _warm(self, now: float) -> None:
+        """The reads of the pause before `now`; the next call that can be made bears their cost."""
+        warming, n_reads = self._thread.keep_warm(), 0
+        while warming and n_reads < warming.reads and self._used_at + warming.every_s < now:
+            at = self._used_at + warming.every_s
+            self._manager.clock = partial(float, at)
+            self._reads.append(self._cashier.serve(warming.call, at, None))
+            self._thread.warmed()
+            self._used_at, n_reads = at, n_reads + 1
 
     def _refused(self, recorded: RecordedCall, now: float, error: ContextKitError) -> ReplayedCall:
         calls = len(self._recording.messages[recorded.n_before].tool_calls)
@@ -195,6 +217,12 @@ class _Run:
             known = tuple(wire_problems(request, "anthropic" if is_anthropic else "openai"))
             self._checked[call.fingerprint] = known
         return known
+
+
+def _sum(served: Sequence[Served]) -> float | None:
+    """What several calls cost; None where the price is not known."""
+    known = [one.cost_usd for one in served if one.cost_usd is not None]
+    return sum(known) if len(known) == len(served) else None
 
 
 def _holds(call: Call, recording: Recording, evidence: int | str) -> bool:

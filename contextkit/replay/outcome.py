@@ -39,6 +39,8 @@ class ReplayedCall:
     refused: str = ""
     """Why no call could be made; the other figures are then 0."""
     ledger: Ledger | None = field(default=None, repr=False)
+    warm_reads: int = 0
+    """Sent in the pause before it so that the cache held; their cost is part of `billed_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ def figures(setup: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "refused": len(calls) - len(made),
         "moves": sum(call.moved for call in made),
         "rewritten_tokens": sum(call.rewritten_tokens for call in made),
+        "warm_reads": sum(call.warm_reads for call in made),
         "tool_calls": grounded.calls,
         "grounded": _share(grounded.in_context, grounded.calls),
         "reachable": _share(grounded.reachable, grounded.calls),
@@ -137,6 +140,7 @@ def call_json(call: ReplayedCall) -> dict[str, Any]:
         "input_usd": call.input_usd,
         "moved_by": call.moved_by if call.moved else None,
         "rewritten_tokens": call.rewritten_tokens,
+        "warm_reads": call.warm_reads,
         "tool_calls": call.grounded.calls,
         "grounded": call.grounded.in_context,
         "reachable": call.grounded.reachable,

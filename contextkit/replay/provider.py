@@ -1,4 +1,4 @@
-"""Whose prices and cache rules a replay goes by: `anthropic:claude-sonnet-4-5`, checked by name."""
+"""Whose prices and cache rules a replay goes by: `anthropic:claude-sonnet-4-6`, checked by name."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def find_provider(
         raise ReplayError(
             f"provider {vendor!r} has no cache rules{_nearest(vendor, known)}; there are "
             f"{', '.join(n for n in known if n != 'as_of')}. Write it provider:model, as "
-            "anthropic:claude-sonnet-4-5"
+            "anthropic:claude-sonnet-4-6"
         )
     if rule.pattern == "*" and rule.price is None:
         raise ReplayError(_unknown_model(vendor, model))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from itertools import accumulate
@@ -41,6 +41,7 @@ COLUMNS = (
     ("grounded", "grounded", ".1%"),
     ("reachable", "reachable", ".1%"),
     ("evidence", "evidence", ".1%"),
+    ("warm reads", "warm_reads", ",d"),
     ("assembly ms", "assembly_ms_p50", ".2f"),
 )
 """Head, figure, format; a column that no configuration has a figure for is left out."""
@@ -81,7 +82,7 @@ def _summary(comparison: Comparison) -> Iterable[str]:
         f"of {rule.as_of}, counted with {_text(comparison.provider.counter.name)}. Nothing was sent: "
         "the provider's cache is simulated.</p>"
     )
-    shown = [column for column in COLUMNS if any(row[column[1]] is not None for row in rows)]
+    shown = [column for column in COLUMNS if any(_is_told(column[1], row) for row in rows)]
     yield '<div class="scroll"><table><caption>Configurations</caption><thead><tr>'
     heads = ["configuration", *(head for head, _, _ in shown)]
     yield "".join(f'<th scope="col">{_text(head)}</th>' for head in heads)
@@ -95,6 +96,11 @@ def _summary(comparison: Comparison) -> Iterable[str]:
         yield "</tr>"
     yield "</tbody></table></div>"
     yield from (f'<p class="note">{_text(note)}</p>' for note in comparison.notes[:20])
+
+
+def _is_told(name: str, row: Mapping[str, Any]) -> bool:
+    """Whether a column says something of this row; no reads are the rule and not worth a column."""
+    return bool(row[name]) if name == "warm_reads" else row[name] is not None
 
 
 def _figure(value: Any, form: str) -> str:

@@ -132,7 +132,7 @@ class Tuner:
         self._cadence_s = cadence_s
         self._memory = memory or Memory()
         self._on_trial = on_trial
-        self._runs: dict[str, str] = {}
+        self._runs: dict[Recording, str] = {}
         self.n_trials = 0
 
     def tune(self, start: Setup, *, max_trials: int = 200) -> Tuned:
@@ -194,7 +194,7 @@ class Tuner:
 
     def _key(self, setup: Setup, recordings: Sequence[Recording]) -> str:
         what = {
-            "fields": {k: v for k, v in setup.fields.items() if k in ("policies", "budget")},
+            "fields": dict(setup.fields),
             "provider": str(self._provider),
             "counter": self._provider.counter.name,
             "rules": str(self._provider.rule),
@@ -205,10 +205,14 @@ class Tuner:
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
     def _digest(self, recording: Recording) -> str:
-        if recording.id not in self._runs:
-            body = b"".join(message.digest for message in recording.messages)
-            self._runs[recording.id] = hashlib.sha256(body).hexdigest()[:16]
-        return self._runs[recording.id]
+        """All of a recording that a replay goes by; ids need not differ between files."""
+        if recording not in self._runs:
+            said = [message.digest for message in recording.messages]
+            tools = [tool.digest for tool in recording.tools]
+            beside = repr(([(c.n_before, c.at) for c in recording.calls], recording.questions))
+            body = b"".join([*said, *tools]) + beside.encode("utf-8")
+            self._runs[recording] = hashlib.sha256(body).hexdigest()[:16]
+        return self._runs[recording]
 
 
 def split(recordings: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:

@@ -15,6 +15,8 @@ from contextkit.dialects.streams import Collector
 from contextkit.server.endpoints import Endpoint
 
 _BLANK = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+LONGEST_BLANK = 4
+"""Bytes of the longest end of an event."""
 _LINE = re.compile(r"\r\n|\n|\r")
 LONGEST_EVENT = 64 * 1024 * 1024
 _log = logging.getLogger("contextkit.server")
@@ -36,9 +38,10 @@ class EventReader:
         """The whole events in what has come so far, but for those that are held back."""
         if not self._reads:
             return data
+        looked_at = max(0, len(self._partial) - LONGEST_BLANK)
         data = self._partial + data
         start, shown = 0, 0
-        for end in (found.end() for found in _BLANK.finditer(data)):
+        for end in (found.end() for found in _BLANK.finditer(data, looked_at)):
             self._take(data[start:end])
             if not self._held and self.collector.finish_reason is None:
                 shown = end

@@ -111,7 +111,7 @@ def _check_framing(headers: Headers) -> None:
         raise Refusal(400, "the request says in two ways how long its body is", closes=True)
     if lengths and not (lengths[0].isascii() and lengths[0].isdigit()):
         raise Refusal(400, "content-length: must be a number", closes=True)
-    if headers.get("content-encoding", "identity") != "identity":
+    if headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(
             415, "content-encoding: only bodies that are not packed are read", closes=True
         )

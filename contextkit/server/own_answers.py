@@ -130,12 +130,14 @@ class OwnAnswers:
 
 def _limited(call: Call, request: Mapping[str, Any]) -> Call:
     """The call with the request's own limit of the reply, where it is below the reserve."""
-    asked = request.get("max_completion_tokens") or request.get("max_tokens")
-    if asked is None:
-        return call
-    if not isinstance(asked, int) or asked < 1:
-        raise Refusal(400, "max_completion_tokens: must be a whole number above 0")
-    return replace(call, max_output_tokens=min(asked, call.max_output_tokens))
+    for name in ("max_completion_tokens", "max_tokens"):
+        asked = request.get(name)
+        if asked is None:
+            continue
+        if type(asked) is not int or asked < 1:
+            raise Refusal(400, f"{name}: must be a whole number above 0")
+        return replace(call, max_output_tokens=min(asked, call.max_output_tokens))
+    return call
 
 
 def _message(reply: Reply) -> dict[str, Any]:

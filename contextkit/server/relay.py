@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -19,33 +19,44 @@ from contextkit.replies import collected_reply
 from contextkit.server.endpoints import Endpoint
 from contextkit.server.events import EventReader
 from contextkit.server.exchange import ClientGone, Exchange
+from contextkit.server.headers import headers_out
 from contextkit.server.idle import Idle
 from contextkit.server.metrics import Metrics
+from contextkit.server.refusals import Refusal
 from contextkit.server.settings import Settings
 from contextkit.server.turns import Started, Turns
-from contextkit.server.upstream import BrokenOff, Incoming, Outgoing, Upstream, headers_out
+from contextkit.server.upstream import BrokenOff, Incoming, Outgoing, Upstream
 
-T = TypeVar("T")
+AT_ONCE = 8
+"""Threads that assemble, and as many that record."""
 _log = logging.getLogger("contextkit.server")
 _UNFINISHED = ("failed", "in_progress", "queued", "cancelled")
+_DOTS = frozenset({".", ".."})
+_NOT_PASSED = ("TRACE", "CONNECT")
+"""Methods whose answer could show what is sent upstream, its key included."""
 _TOO_LONG = (400, 413, 422)
 """Statuses that providers refuse a long request with, among other things."""
 
 
 class Workers:
-    """The threads in which the synchronous core works, so that the loop never waits for it."""
+    """The threads in which the synchronous core works, so that the loop never waits for it.
+
+    Recording has its own: what was answered is stored however long other calls take to assemble.
+    """
 
     def __init__(self, turns: Turns, metrics: Metrics, idle: Idle) -> None:
         self._turns = turns
         self._metrics = metrics
         self._idle = idle
-        self._limiter = anyio.CapacityLimiter(8)
+        self._assembling = anyio.CapacityLimiter(AT_ONCE)
+        self._recording = anyio.CapacityLimiter(AT_ONCE)
 
     async def begin(self, endpoint: Endpoint, exchange: Exchange) -> Started:
         """The request read and its call assembled."""
         asker, since = exchange.asker, time.perf_counter()
-        started = await self._run(
-            partial(self._turns.begin, endpoint, asker.tenant, asker.thread, exchange.body)
+        started = await anyio.to_thread.run_sync(
+            partial(self._turns.begin, endpoint, asker.tenant, asker.thread, exchange.body),
+            limiter=self._assembling,
         )
         call = started.begun.call if started.begun else None
         as_it_came = started.sent is exchange.body
@@ -56,7 +67,9 @@ class Workers:
         """The request once more where the provider said it was too long; None where it can't be."""
         message, code = _error_in(content)
         try:
-            return await self._run(partial(self._turns.smaller, started, message, code))
+            return await anyio.to_thread.run_sync(
+                partial(self._turns.smaller, started, message, code), limiter=self._assembling
+            )
         except ContextKitError as error:
             _log.warning("the provider's refusal is handed on: %s", error)
             return None
@@ -69,7 +82,9 @@ class Workers:
         if started.begun is None:
             return
         since = time.perf_counter()
-        ledger = await self._run(partial(self._turns.finish, started, read))
+        ledger = await anyio.to_thread.run_sync(
+            partial(self._turns.finish, started, read), limiter=self._recording
+        )
         if ledger is None:
             self._metrics.lost()
             return
@@ -78,11 +93,10 @@ class Workers:
         exchange.afterwards = partial(self._remember, started)
 
     async def _remember(self, started: Started) -> None:
-        await self._run(partial(self._turns.remember, started))
+        await anyio.to_thread.run_sync(
+            partial(self._turns.remember, started), limiter=self._recording
+        )
         self._metrics.remembered.set(self._turns.bodies.held_bytes)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
 
 class Relay:
@@ -110,7 +124,11 @@ class Relay:
             await self._answered(exchange, smaller, response)
 
     async def untouched(self, exchange: Exchange) -> None:
-        """Anything else that the upstream understands."""
+        """Anything else that the upstream understands. Raises `Refusal` 404 and 405."""
+        if _DOTS.intersection(exchange.path.split("/")):
+            raise Refusal(404, f"{exchange.path}: a path leads down from /v1/")
+        if exchange.scope["method"] in _NOT_PASSED:
+            raise Refusal(405, f"{exchange.scope['method']}: is not passed on")
         async with self._upstream.answer(self._outgoing(exchange, exchange.body)) as response:
             await _handed_on(exchange, response)
 

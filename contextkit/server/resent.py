@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from threading import Lock
 
 from contextkit.messages import Message
@@ -20,7 +20,9 @@ Place = tuple[str, ...]
 """Tenant, path and thread name: bodies are only compared within one of these."""
 
 CANDIDATES = 256
-"""Bodies of one place that are looked at."""
+"""Bodies of one place that are looked at, the newest."""
+PROBE = 64
+"""Bytes that are compared before whole halves of bodies are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,9 @@ class Bodies:
     def find(self, place: Place, raw: bytes) -> Match | None:
         """The body that most of `raw` repeats."""
         with self._lock:
-            here = self._places.get(place)
-            listed = list(here.items()) if here else []
+            newest = self._newest(self._places.get(place))
         best: tuple[int, Match] | None = None
-        for number, known in listed[: -CANDIDATES - 1 : -1]:
+        for number, known in newest:
             if best is not None and best[1].at >= len(known.raw):
                 continue
             match = _match(known, raw)
@@ -90,7 +91,7 @@ class Bodies:
         """Remember a body in place of those that it begins with."""
         with self._lock:
             here = self._places.setdefault(place, OrderedDict())
-            for number, other in list(here.items())[: -CANDIDATES - 1 : -1]:
+            for number, other in self._newest(here):
                 if len(other.raw) <= len(known.raw) and known.raw.startswith(other.raw):
                     self._forget(number)
             number = next(self._numbers)
@@ -99,6 +100,10 @@ class Bodies:
             self._held += _size(known)
             while self._held > self._limit and self._all:
                 self._forget(next(iter(self._all)))
+
+    @staticmethod
+    def _newest(here: OrderedDict[int, Known] | None) -> list[tuple[int, Known]]:
+        return list(islice(reversed(here.items()), CANDIDATES)) if here else []
 
     def _forget(self, number: int) -> None:
         place, known = self._all.pop(number)
@@ -120,7 +125,8 @@ def _match(known: Known, raw: bytes) -> Match | None:
         return Match(known, known.ends[-1], known.n_messages[-1])
     half = len(known.ends) // 2
     least = known.ends[half]
-    if raw[:least] != known.raw[:least]:
+    probe = slice(max(0, least - PROBE), least)
+    if raw[probe] != known.raw[probe] or raw[:least] != known.raw[:least]:
         return None
     low, high = half, len(known.ends) - 1  # the cut at `low` is shared, the one at `high` is not
     while high - low > 1:

@@ -63,18 +63,38 @@ def check_admin(headers: Headers, settings: Settings) -> None:
 def _check_host(headers: Headers, settings: Settings) -> None:
     if not settings.loopback_only or settings.token:
         return
-    host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    host = _host_in(f"//{headers.get('host', '')}")
     if not is_loopback(host):
         raise Refusal(
             403, f"host {host!r} is not this machine; use http://127.0.0.1 as the base URL"
         )
+    origin = headers.get("origin", "")
+    if _is_page_elsewhere(origin):
+        raise Refusal(
+            403, f"origin {origin!r}: pages of other machines are let in with a --token only"
+        )
+
+
+def _is_page_elsewhere(origin: str) -> bool:
+    """Whether a browser sends it for a page that is not this machine's; programs have other schemes."""
+    if origin.startswith(("http://", "https://")):
+        return not is_loopback(_host_in(origin))
+    return origin == "null"
+
+
+def _host_in(url: str) -> str:
+    """The host of an address; empty where it has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _check_token(headers: Headers, key: str | None, settings: Settings) -> bool:
     if settings.token is None:
         return False
     for given, is_key in ((headers.get(TOKEN_HEADER), False), (key, True)):
-        if given and hmac.compare_digest(given.encode(), settings.token.encode()):
+        if given and hmac.compare_digest(given.encode("latin-1"), settings.token.encode()):
             return is_key
     raise Refusal(
         401, f"this proxy asks for its token; send it as {TOKEN_HEADER}", code="invalid_api_key"
@@ -94,12 +114,20 @@ def _name(headers: Headers, header: str) -> str | None:
     values = headers.getlist(header)
     if not values:
         return None
-    value = values[0].strip()
+    value = _unicode(values[0]).strip()
     if len(values) > 1 or not value or len(value) > LONGEST_NAME or not value.isprintable():
         raise Refusal(
             400, f"{header}: one name of 1 to {LONGEST_NAME} printable characters would work"
         )
     return value
+
+
+def _unicode(value: str) -> str:
+    """A header's value, which is read as Latin-1, as the UTF-8 that its sender wrote."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _digest(key: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -16,17 +16,12 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
-from contextkit.server.refusals import Refusal, Shape
+from contextkit.server.headers import RawHeaders, as_text, headers_back
+from contextkit.server.refusals import Refusal
 from contextkit.server.settings import Settings
-from contextkit.server.tenants import KEY_HEADERS
 
-RawHeaders = list[tuple[bytes, bytes]]
+_CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 
-_HOP = frozenset(
-    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
-    b"transfer-encoding upgrade".split()
-)
-_REQUEST = frozenset({b"host", b"content-length", b"accept-encoding", b"expect"})
 _NOT_ADDED = ("accept", "content-type", "user-agent")
 """Headers that the client library would add by itself."""
 LONGEST_HEADER = 64 * 1024
@@ -38,7 +33,6 @@ STALE, STALE_S = 4, 5.0
 A server may close a connection at the moment in which it is used again; the request then never
 reached it, and goes out once more on another.
 """
-_KEYS = frozenset(name.encode() for name in KEY_HEADERS)
 
 
 class BrokenOff(Exception):
@@ -65,18 +59,14 @@ class Incoming:
 
     @property
     def is_events(self) -> bool:
-        return self._response.headers.get("content-type", "").startswith("text/event-stream")
+        return (
+            self._response.headers.get("content-type", "").lower().startswith("text/event-stream")
+        )
 
     @property
     def headers(self) -> RawHeaders:
-        """The provider's headers for the client, without those that its packing needed."""
-        raw = [(name.lower(), value) for name, value in self._response.raw_headers]
-        packed = "content-encoding" in self._response.headers
-        return [
-            (name, value)
-            for name, value in end_to_end(raw)
-            if not (packed and name in (b"content-encoding", b"content-length"))
-        ]
+        """The provider's headers for the client."""
+        return headers_back(self._response.raw_headers, self.status)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises `BrokenOff`."""
@@ -104,6 +94,7 @@ class Upstream:
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=settings.connect_timeout_s, sock_read=settings.read_timeout_s
         )
+        self._tls = ssl.create_default_context()
         self._opened: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -117,6 +108,9 @@ class Upstream:
         Raises `Refusal` 502 or 504 where no answer came.
         """
         response = await self._ask(outgoing)
+        if response.status < 200:
+            response.close()
+            raise Refusal(502, f"the upstream answered with {response.status}, which ends nothing")
         try:
             yield Incoming(response)
         finally:
@@ -125,7 +119,7 @@ class Upstream:
     async def _ask(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
         query = f"?{outgoing.query.decode('ascii')}" if outgoing.query else ""
         url = URL(self._base + outgoing.path.removeprefix("/v1") + query, encoded=True)
-        headers = [(name.decode("ascii"), _text(value)) for name, value in outgoing.headers]
+        headers = [(name.decode("ascii"), as_text(value)) for name, value in outgoing.headers]
         for _ in range(STALE):
             connection = _Connection()
             since = time.monotonic()
@@ -142,7 +136,8 @@ class Upstream:
             except TimeoutError as error:
                 raise Refusal(504, f"the upstream gave no answer: {_told(error)}") from None
             except aiohttp.ClientError as error:
-                if connection.is_new or time.monotonic() - since > STALE_S:
+                was_closed = isinstance(error, _CLOSED) and not connection.is_new
+                if not was_closed or time.monotonic() - since > STALE_S:
                     told = _told(error)
                     raise Refusal(502, f"the upstream could not be asked: {told}") from None
         raise Refusal(502, "the upstream closed several kept connections one after another")
@@ -152,7 +147,7 @@ class Upstream:
             trace = aiohttp.TraceConfig()
             trace.on_connection_create_start.append(_is_new)
             self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context()),
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=self._timeout,
                 skip_auto_headers=_NOT_ADDED,
@@ -190,14 +185,6 @@ class _Bytes(aiohttp.Payload):
             await writer.write(view[start : start + PART])
 
 
-def _text(value: bytes) -> str:
-    """A header's value so that it is written as the same bytes, where they are UTF-8."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
 def proxy_for(url: str) -> str | None:
     """The proxy that the environment names for an address (`HTTPS_PROXY`, `NO_PROXY`)."""
     parts = urlsplit(url)
@@ -208,37 +195,3 @@ def proxy_for(url: str) -> str | None:
 
 def _told(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def headers_out(
-    raw: Iterable[tuple[bytes, bytes]], shape: Shape, key: str | None, drop_keys: bool
-) -> RawHeaders:
-    """The client's headers for the provider, with the proxy's own `key` where it has one.
-
-    The answer is asked for unpacked: it is read here too.
-    """
-    kept = [
-        (name, value)
-        for name, value in end_to_end(raw)
-        if name not in _REQUEST
-        and not name.startswith(b"x-contextkit-")
-        and not (name in _KEYS and (key or drop_keys))
-    ]
-    kept.append((b"accept-encoding", b"identity"))
-    if key and shape == "anthropic":
-        kept.append((b"x-api-key", key.encode()))
-    elif key:
-        kept.append((b"authorization", b"Bearer " + key.encode()))
-    return kept
-
-
-def end_to_end(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """Headers without those of this hop, by RFC 9110 §7.6.1."""
-    headers = list(raw)
-    named = {
-        name.strip().lower()
-        for header, value in headers
-        if header == b"connection"
-        for name in value.split(b",")
-    }
-    return [(name, value) for name, value in headers if name not in _HOP and name not in named]

@@ -27,6 +27,15 @@ def check_names(**names: str) -> None:
             )
 
 
+def check_place(place: int, what: str) -> None:
+    """Raises `StoreError` for a place in a log that is no whole number."""
+    if not isinstance(cast("object", place), int):
+        kind = type(place).__name__
+        raise StoreError(
+            f"{what}: {place!r} is no whole number but of type {kind}; entries count from 0"
+        )
+
+
 def check_chunk_texts(document: Document, chunks: Sequence[Chunk]) -> None:
     """Raises `StoreError` where chunks hold what no database takes, or are not those of the digest."""
     check_names(document=document.name + document.source)

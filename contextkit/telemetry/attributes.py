@@ -15,10 +15,13 @@ Attributes = dict[str, AttributeValue]
 
 
 def failed(span: Span, error: BaseException) -> Attributes:
-    """The error on the span, and what the metrics say of it."""
+    """The error on the span, and what the metrics say of it.
+
+    Its words stay here: a provider's refusal may repeat what was said.
+    """
     about: Attributes = {"error.type": type(error).__qualname__}
     span.set_attributes(about)
-    span.set_status(Status(StatusCode.ERROR, str(error)))
+    span.set_status(Status(StatusCode.ERROR))
     return about
 
 

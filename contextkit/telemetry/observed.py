@@ -33,7 +33,10 @@ class ObservedBackend:
         return self._asked(calls, lambda: self._backend.complete_many(calls))
 
     def stream(self, call: Call) -> Iterator[ReplyChunk]:
-        """Ask and hand on; the span ends with the last chunk, or where the reader stops."""
+        """Ask and hand on; the span ends with the last chunk, or where the reader stops.
+
+        A reader that has the whole reply and does not ask for more has not stopped early.
+        """
         telemetry, start = self._telemetry, time.perf_counter()
         span = telemetry.start(call, streams=True)
         reply: Reply | None = None
@@ -51,7 +54,10 @@ class ObservedBackend:
                 has_begun, reply = True, chunk.reply or reply
                 yield chunk
         except GeneratorExit:
-            telemetry.leave(span)
+            if reply is None:
+                telemetry.leave(span)
+            else:
+                telemetry.finish(span, reply, time.perf_counter() - start)
             raise
         except BaseException as error:
             telemetry.fail(span, error, time.perf_counter() - start)

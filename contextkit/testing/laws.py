@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, cast
 from contextkit.errors import InvalidMessage
 from contextkit.testing.conversations import Form, Wire
 from contextkit.testing.counting import Count
-from contextkit.testing.wire import known_by
+from contextkit.testing.wire import as_text, known_by
 from contextkit.validity import wire_problems
 
 LAWS: dict[str, str] = {
@@ -123,12 +122,12 @@ def _units(message: Mapping[str, Any], form: Form) -> Iterator[str]:
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else _blocks(content)
     plain = [{k: v for k, v in block.items() if k != "cache_control"} for block in blocks]
     if form == "openai":
-        yield json.dumps({**message, "content": plain}, sort_keys=True)
+        yield as_text({**message, "content": plain})
         return
     for block in plain:
         if isinstance(block.get("content"), str):
             block["content"] = [{"type": "text", "text": block["content"]}]
-        yield json.dumps([message.get("role"), block], sort_keys=True)
+        yield as_text([message.get("role"), block])
 
 
 def _blocks(content: object) -> list[Mapping[str, Any]]:

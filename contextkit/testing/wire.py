@@ -16,7 +16,15 @@ def known_by(value: Any) -> bytes:
     try:
         return marshal.dumps(value, _PLAIN)
     except ValueError:
-        return json.dumps(value, sort_keys=True, default=repr).encode()
+        return as_text(value).encode("utf-8", "replace")
+
+
+def as_text(value: Any) -> str:
+    """A value as JSON, or as Python shows it where it is none."""
+    try:
+        return json.dumps(value, sort_keys=True, default=repr)
+    except (TypeError, ValueError):  # keys that are no text, a value that holds itself
+        return repr(value)
 
 
 def copied(value: Any) -> Any:

@@ -1,22 +1,28 @@
 """Answers kept at 4x on held-out questions, rate errors from 50 to 50,000 tokens, and speed.
 
-    python -P docs/bench/compression.py answers NQ_OPEN.jsonl.gz [PASSAGES [SCORER]]
+    python -P docs/bench/compression.py answers NQ_OPEN.jsonl.gz [PASSAGES [SCORER [METHOD …]]]
     python -P docs/bench/compression.py rates TEXT
     python -P docs/bench/compression.py speed TEXT [SCORER]
+    python -P docs/bench/compression.py throughput TEXT [--texts N] [--characters N] [--device D] …
 
 The shipped classifier was trained on the first 700 questions of the lost-in-the-middle file and on MuSiQue;
-`answers` takes those from 700 on. Speeds are CPU time of one thread.
+`answers` takes those from 700 on. Speeds are CPU time of one thread; `throughput` is that of texts that
+are scored by a model, told side by side and one after the other, in wall and CPU time.
 """
 
 from __future__ import annotations
 
+import argparse
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 
-from contextkit.compression.methods import NAMES, MethodName, method, scorer
-from contextkit.evals.compression import Compresses, run
+from contextkit.compression.base import Compressed, Compresses
+from contextkit.compression.in_step import Task, compress_many
+from contextkit.compression.methods import NAMES, MethodName, encoder, method, scorer
+from contextkit.evals.compression import run
 from contextkit.evals.compression_baselines import BASELINES
 from contextkit.evals.compression_cases import cases
 from contextkit.evals.recall import figure
@@ -24,17 +30,25 @@ from contextkit.tokens import TiktokenCounter
 
 HELD_OUT = 700
 RATE = 0.25
+IN_CONTEXT = "llmlingua2+minilm"
+QUESTION = "What should a founder do first?"
 BY_WORDS: tuple[MethodName, ...] = tuple(name for name in NAMES if name != "structure")
 count = TiktokenCounter().count
 
 
-def answers(path: str, passages: str = "1", by: str = "surprisal") -> None:
-    """Per method: answers kept with the question and without it, in percent with their intervals."""
+def answers(path: str, passages: str = "1", by: str = "surprisal", *named: str) -> None:
+    """Per method: answers kept with the question and without it, in percent with their intervals.
+
+    `llmlingua2+minilm` is told only where it is named.
+    """
     found = cases(Path(path), int(passages))[HELD_OUT:]
     if int(passages) > 1:
         found = found[:100]
     methods: list[tuple[str, Compresses]] = [(b.kind, b) for b in BASELINES]
     methods += [(name, method(name, "stub", scorer(by))) for name in NAMES]
+    if IN_CONTEXT in named:
+        methods.append((IN_CONTEXT, method("llmlingua2", "stub", reader=encoder("minilm"))))
+    methods = [each for each in methods if not named or each[0] in named]
     print(
         f"{len(found)} questions, {passages} passages, {count(found[0].text)} tokens in the first"
     )
@@ -83,7 +97,65 @@ def speed(path: str, by: str = "surprisal") -> None:
         print(f"{name:18} {len(text) / took / 1e6:6.2f} MB/s {tokens / took:9,.0f} tokens/s")
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"answers": answers, "rates": rates, "speed": speed}
+def throughput(path: str, *options: str) -> None:
+    """Tokens a second, end to end, of texts cut out of one; both ways have to tell the same."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--texts", type=int, default=16)
+    parser.add_argument("--characters", type=int, default=4000)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--methods", nargs="*", default=["llmlingua"])
+    parser.add_argument("--alone", type=int, help="texts told one by one; default: all")
+    told = parser.parse_args(options)
+    asked = scorer("local", device=told.device, dtype=told.dtype, threads=told.threads)
+    tasks = _tasks(Path(path).read_text(encoding="utf-8"), told.texts, told.characters)
+    for name in told.methods:
+        by = method(name, "stub", asked)
+        compress_many(by, tasks)
+        gc.freeze()  # as a server does once it has loaded
+        together: list[Compressed] = []
+        for _ in range(told.repeats):
+            together = _timed(f"{name} in step", tasks, lambda part, by=by: compress_many(by, part))
+        part = tasks[: told.alone]
+        alone = _timed(
+            f"{name} one by one",
+            part,
+            lambda part, by=by: [made for task in part for made in compress_many(by, [task])],
+        )
+        same = sum(a.text == b.text for a, b in zip(together, alone, strict=False))
+        print(f"{same} of {len(part)} texts the same both ways")
+
+
+def _tasks(text: str, n: int, characters: int) -> list[Task]:
+    room = max(1, len(text) - characters)
+    starts = [index * characters % room for index in range(n)]
+    parts = [text[start : start + characters] for start in starts]
+    return [Task(part, int(RATE * count(part)), count, QUESTION) for part in parts]
+
+
+def _timed(
+    name: str, tasks: list[Task], tell: Callable[[list[Task]], list[Compressed]]
+) -> list[Compressed]:
+    began, cpu = perf_counter(), process_time()
+    made = tell(tasks)
+    took, busy = perf_counter() - began, process_time() - cpu
+    tokens = sum(each.source_tokens for each in made)
+    print(
+        f"{name:26} {len(tasks):5} texts {tokens:9,} tokens {took:7.2f} s {tokens / took:9,.0f} tokens/s"
+        f" {tokens / busy:9,.0f} a CPU second",
+        flush=True,
+    )
+    return made
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "answers": answers,
+    "rates": rates,
+    "speed": speed,
+    "throughput": throughput,
+}
 
 if __name__ == "__main__":
     COMMANDS[sys.argv[1]](*sys.argv[2:])

@@ -3,7 +3,7 @@
     python -P docs/bench/presets.py FOLDER [NAME …]
 
 FOLDER holds `agents/` and `locomo/` as named below; none of it is shipped. Costs are those of the
-input by the rules of anthropic:claude-sonnet-4-5, over the same history sent whole and uncached,
+input by the rules of anthropic:claude-sonnet-4-6, over the same history sent whole and uncached,
 counted with cl100k_base.
 """
 
@@ -79,7 +79,7 @@ ON: dict[str, list[tuple[str, Callable[[Path], list[replay.Recording]]]]] = {
 def main() -> None:
     """One table a preset: the untouched history, and the preset."""
     folder = Path(sys.argv[1])
-    provider = replay.find_provider("anthropic:claude-sonnet-4-5")
+    provider = replay.find_provider("anthropic:claude-sonnet-4-6")
     for name in sys.argv[2:] or ON:
         setup = replay.load_setup(EXAMPLES / f"{name}.yaml")
         for label, find in ON[name]:

@@ -44,12 +44,13 @@ async def upstream(
     """Answers at once, or in ten events with a pause; every event repeats what was asked last."""
     if scope["type"] != "http":
         return
-    body = b""
+    parts: list[bytes] = []
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        parts.append(message.get("body", b""))
         if not message.get("more_body"):
             break
+    body = b"".join(parts)
     if b'"stream":true' not in body[-200:]:
         reply = {"role": "assistant", "content": "It leaves from gate twelve."}
         choice = {"index": 0, "message": reply, "finish_reason": "stop"}
@@ -111,6 +112,7 @@ def both(window: int, folder: Path, pause_s: float) -> Iterator[tuple[str, str, 
     with process(__file__, "upstream", PROXY_BENCH_PAUSE_S=str(pause_s)) as (_, direct):
         options = ["--config", str(path), "--upstream", direct, "--port", "0"]
         with process("-m", "contextkit.cli", "serve", *options) as (child, through):
+            httpx.get(f"{through}/healthz", timeout=60).raise_for_status()
             yield direct, through, child.pid
 
 

@@ -1,7 +1,7 @@
 """Does a graph of records, or partitioned reading, find more than the search alone at equal tokens?
 
-    python docs/bench/records.py locomo conversations.json
-    python docs/bench/records.py qmsum meetings.jsonl.gz --limit 8
+    python docs/bench/records.py conversations.json
+    python docs/bench/records.py meetings.jsonl.gz --limit 8
     ... --embedder minilm --every 2 --learned
 
 LoCoMo: share of questions with all their evidence turns in the budget. QMSum: share of the gold spans'
@@ -13,21 +13,22 @@ alone.
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import random
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import contextkit
+from contextkit.evals.datasets import load
+from contextkit.evals.recall import measure_of
+from contextkit.evals.values import Asked, Pool
 from contextkit.memo import Memo
-from contextkit.recall.memory import Hit
+from contextkit.recall.hits import Hit
 from contextkit.recall.packing import fill
 from contextkit.searchable import pages
+from contextkit.tokens.rank_files import load_encoding
 from contextkit_policies._reading.brief import Extracting
 from contextkit_policies._reading.parts import agreement, dealt
 from contextkit_policies._records.gat import Learning
@@ -41,74 +42,25 @@ RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked, the `seq` of its evidence, its category."""
-
-    text: str
-    gold: tuple[int, ...]
-    category: str
-
-
-@dataclass(frozen=True)
 class Talk:
-    """A conversation as messages in OpenAI form, what each costs, and questions about it."""
+    """A conversation, what each of its lines costs, and how evidence in it counts."""
 
-    name: str
-    messages: list[dict[str, Any]]
+    pool: Pool
     tokens: list[int]
-    questions: list[Question]
+    whole: bool
+    """Whether all evidence of a question has to be there, or its tokens count one by one."""
+
+
+def talks(path: Path) -> list[Talk]:
+    count = counter()
+    name, pools = load(path)
+    whole = measure_of(name) == "all"
+    return [Talk(pool, [count(item.line) for item in pool.items], whole) for pool in pools]
 
 
 def counter() -> Callable[[str], int]:
-    import tiktoken
-
-    encoding = tiktoken.get_encoding("cl100k_base")
-    return lambda text: len(encoding.encode(text, disallowed_special=()))
-
-
-def locomo(path: Path) -> Iterator[Talk]:
-    count = counter()
-    for number, row in enumerate(json.loads(path.read_text("utf-8"))):
-        said = row["conversation"]
-        messages: list[dict[str, Any]] = []
-        tokens: list[int] = []
-        places: dict[str, int] = {}
-        for session in sorted(int(m[1]) for k in said if (m := re.fullmatch(r"session_(\d+)", k))):
-            date = said[f"session_{session}_date_time"]
-            for turn in said[f"session_{session}"]:
-                shared = turn.get("blip_caption")
-                text = turn["text"] + (f" [shared image: {shared}]" if shared else "")
-                places[turn["dia_id"]] = len(messages)
-                tokens.append(count(f"({date}) {turn['speaker']}: {text}"))
-                messages.append(
-                    {"role": "user", "name": turn["speaker"], "content": text, "timestamp": date}
-                )
-        questions: list[Question] = []
-        for asked in row["qa"]:
-            named = [d for e in asked["evidence"] for d in re.findall(r"D\d+:\d+", e)]
-            gold = tuple(sorted({places[d] for d in named if d in places}))
-            if gold:
-                questions.append(Question(asked["question"], gold, str(asked["category"])))
-        yield Talk(f"locomo {number + 1}", messages, tokens, questions)
-
-
-def qmsum(path: Path) -> Iterator[Talk]:
-    count = counter()
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines):
-            meeting = json.loads(line)
-            messages = [
-                {"role": "user", "name": t["speaker"], "content": t["content"] or "-"}
-                for t in meeting["meeting_transcripts"]
-            ]
-            tokens = [count(f"{m['name']}: {m['content']}") for m in messages]
-            questions: list[Question] = []
-            for asked in meeting["specific_query_list"]:
-                spans = [(int(a), int(b)) for a, b in asked["relevant_text_span"]]
-                gold = {i for a, b in spans for i in range(a, min(b + 1, len(messages)))}
-                if gold:
-                    questions.append(Question(asked["query"], tuple(sorted(gold)), "specific"))
-            yield Talk(f"qmsum {number + 1}", messages, tokens, questions)
+    encode = load_encoding("cl100k_base").encode_ordinary
+    return lambda text: len(encode(text))
 
 
 @dataclass(frozen=True)
@@ -119,19 +71,17 @@ class Cell:
     scores: tuple[float, ...]
 
 
-def score(
-    talk: Talk, question: Question, hits: Sequence[Hit], whole: bool, less_tokens: int = 0
-) -> Cell:
-    """`whole`: 1 where all evidence is in the budget less these tokens; else the share of its tokens."""
+def score(talk: Talk, question: Asked, hits: Sequence[Hit], less_tokens: int = 0) -> Cell:
+    """What of the evidence is in each budget less these tokens."""
     scores: list[float] = []
     for budget in BUDGETS:
         taken = fill(hits, lambda hit: talk.tokens[hit.passage.start], budget - less_tokens)
         shown = {hit.passage.start for hit in taken}
-        if whole:
-            scores.append(float(set(question.gold) <= shown))
+        if talk.whole:
+            scores.append(float(set(question.evidence) <= shown))
         else:
-            found = sum(talk.tokens[seq] for seq in question.gold if seq in shown)
-            scores.append(found / sum(talk.tokens[seq] for seq in question.gold))
+            found = sum(talk.tokens[seq] for seq in question.evidence if seq in shown)
+            scores.append(found / sum(talk.tokens[seq] for seq in question.evidence))
     return Cell(question.category, tuple(scores))
 
 
@@ -167,12 +117,11 @@ class Preflight:
 
 
 def measure(
-    talk: Talk, embedder: Any, settings: argparse.Namespace, whole: bool, preflight: Preflight
+    talk: Talk, embedder: Any, settings: argparse.Namespace, preflight: Preflight
 ) -> dict[str, list[Cell]]:
     cm = contextkit.load({"embedder": embedder, "policies": []})
-    thread = cm.thread(talk.name)
-    for start in range(0, len(talk.messages), 200):
-        thread.append(talk.messages[start : start + 200])
+    thread = cm.thread(talk.pool.name)
+    thread.append([dict(item.message()) for item in talk.pool.items])
     began = time.process_time()
     policy = GraphOfRecords(every=settings.every)
     n_made = policy.build(thread)
@@ -180,9 +129,7 @@ def measure(
     memory = thread.memory
     recalled = Recalled(Memo(cm.history, thread.tenant), thread.name, cm.embedder)
     recalled.refresh()
-    print(
-        f"# {talk.name}: {len(talk.messages)} turns, {n_made} records, {took:.1f} CPU s", flush=True
-    )
+    print(f"# {thread.name}: {len(thread)} turns, {n_made} records, {took:.1f} CPU s", flush=True)
     ways = {
         f"walk {d}, weight {w}": Way(w, settings.damping, d, 6, 0.5)
         for d in ("both", "forward")
@@ -202,26 +149,26 @@ def measure(
                 print(f"# {name}: {time.process_time() - began:.0f} CPU s", flush=True)
     cells: dict[str, list[Cell]] = {}
     count = counter()
-    for question in talk.questions[:: settings.stride]:
+    for question in talk.pool.questions[:: settings.stride]:
         hits = memory.search(question.text, top=TOP)
         rankings = memory.rankings(question.text, top=3)
         agreed = agreement(rankings["lexical"], rankings["dense"], 3)
         first = {hit.passage.start for hit in hits[:3]}
-        preflight.rows.append((agreed, not first.isdisjoint(question.gold)))
+        preflight.rows.append((agreed, not first.isdisjoint(question.evidence)))
         scores = {hit.handle: hit.score for hit in hits}
-        cells.setdefault("search alone", []).append(score(talk, question, hits, whole))
+        cells.setdefault("search alone", []).append(score(talk, question, hits))
         read, costs = put_first(question.text, hits, count)
-        skips = score(talk, question, hits, whole)
-        cell = score(talk, question, read, whole, costs)
+        skips = score(talk, question, hits)
+        cell = score(talk, question, read, costs)
         cells.setdefault("read in parts, extracted", []).append(cell)
         cells.setdefault("the same after the preflight", []).append(skips if agreed > 0.3 else cell)
         for name, way in ways.items():
             found = regained(hits, recalled.walked(question.text, scores, way))
-            cells.setdefault(name, []).append(score(talk, question, found, whole))
+            cells.setdefault(name, []).append(score(talk, question, found))
         for name, (way, learning) in nets.items():
             near = {hit.handle: texts[hit.handle] for hit in hits}
             found = regained(hits, recalled.learned(question.text, near, way, learning) or {})
-            cells.setdefault(name, []).append(score(talk, question, found, whole))
+            cells.setdefault(name, []).append(score(talk, question, found))
     cm.close()
     return cells
 
@@ -257,7 +204,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("kind", choices=("locomo", "qmsum"))
     parser.add_argument("path", type=Path)
     parser.add_argument("--limit", type=int, default=None, help="talks that are read")
     parser.add_argument("--skip", type=int, default=0, help="talks that are passed over first")
@@ -271,12 +217,10 @@ def main() -> None:
     parser.add_argument("--learned", action="store_true", help="train networks too")
     parser.add_argument("--epochs", type=int, default=150)
     settings = parser.parse_args()
-    talks = list((locomo if settings.kind == "locomo" else qmsum)(settings.path))
     cells: dict[str, list[Cell]] = {}
-    preflight, whole = Preflight(), settings.kind == "locomo"
-    for talk in talks[settings.skip :][: settings.limit]:
-        found = measure(talk, {"kind": settings.embedder}, settings, whole, preflight)
-        for name, rows in found.items():
+    preflight = Preflight()
+    for talk in talks(settings.path)[settings.skip :][: settings.limit]:
+        for name, rows in measure(talk, {"kind": settings.embedder}, settings, preflight).items():
             cells.setdefault(name, []).extend(rows)
     report(cells)
     preflight.report()

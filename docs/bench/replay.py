@@ -18,7 +18,7 @@ ROUNDS = 7
 
 def main() -> None:
     """One line for the preparation, one a configuration."""
-    provider = replay.find_provider("anthropic:claude-sonnet-4-5")
+    provider = replay.find_provider("anthropic:claude-sonnet-4-6")
     started = process_time()
     recordings = replay.read(sys.argv[1]).recordings
     n_calls = sum(len(recording.calls) for recording in recordings)

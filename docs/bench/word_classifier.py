@@ -1,14 +1,17 @@
-"""Makes `word_bits.tsv`, `word_vectors.npz`, `word_classifier.npz` of `contextkit/data` again, with torch.
+"""Makes `word_bits.tsv`, `word_vectors.npz`, `word_classifier*.npz` of `contextkit/data` again, with torch.
 
     python -P docs/bench/word_classifier.py table NQ_OPEN.jsonl.gz MUSIQUE.json QMSUM.jsonl.gz …
     python -P docs/bench/word_classifier.py vectors word_vectors.npz
     python -P docs/bench/word_classifier.py train NQ_OPEN.jsonl.gz MUSIQUE.json HOTPOTQA.json OUT.npz
+    python -P docs/bench/word_classifier.py train_encoded NQ_OPEN.jsonl.gz MUSIQUE.json HOTPOTQA.json OUT
 
 Trained on the first 700 questions of lost in the middle (MIT), on MuSiQue's hops (CC BY 4.0) and on
 HotpotQA's bridges (CC BY-SA 4.0): each passage alone, with and without its question, and among distractors
 with it. Layers, epochs and columns were chosen by cross-validation within the 700. The table counts the
 same passages, all of MuSiQue's, and every fourth turn of QMSum (MIT); the vectors are principal components
-of the word embeddings of all-MiniLM-L6-v2 (Apache 2.0).
+of the word embeddings of all-MiniLM-L6-v2 (Apache 2.0). `train_encoded` reads with that model (the extra
+`minilm`), takes each passage alone only, which was better by cross-validation, and puts four networks
+side by side.
 """
 
 from __future__ import annotations
@@ -30,12 +33,15 @@ from torch import nn
 from contextkit.compression import words
 from contextkit.compression.traits import traits
 from contextkit.compression.vocabulary import SPOKEN, table_words
+from contextkit.compression.word_states import PROJECTED, WordStates
+from contextkit.embedders.minilm import MiniLMEmbedder
 from contextkit.evals.compression_cases import Case, cases
 from contextkit.evals.datasets import records_of
 
 TRAINED, RARE, DIMENSION, STEP = 700, 3, 16, 32
 SIDES, HIDDEN, LONGEST = 1, 64, 10
 EPOCHS, BATCH, RATE, DECAY, DROPPED, SINGLE = 5, 16, 1.5e-3, 1.0, 0.3, 0.5
+PROJECTIONS, NETWORKS = 24, 4
 OUT = -1e9
 
 
@@ -88,24 +94,60 @@ def vectors(out: str) -> None:
 
 def train(nq: str, musique: str, hotpotqa: str, out: str) -> None:
     """Fits the network and writes its weights."""
-    untyped: Any = torch
-    untyped.manual_seed(0)
-    torch.set_num_threads(1)
-
-    def some(passages: int) -> list[Case]:
-        return cases(Path(nq), passages)[:TRAINED] + [
-            case for path in (musique, hotpotqa) for case in cases(Path(path), passages)
-        ]
-
-    examples = [_example(case, asked) for case in some(1) for asked in (case.question, "")]
-    examples += [_example(case, case.question) for n in (3, 6) for case in some(n)]
-    net = _fit([each for each in examples if each.answers])
-    np.savez_compressed(out, allow_pickle=False, **net.weights())
+    paths = (nq, musique, hotpotqa)
+    examples = [_example(case, asked) for case in _some(paths) for asked in (case.question, "")]
+    examples += [_example(case, case.question) for n in (3, 6) for case in _some(paths, n)]
+    np.savez_compressed(out, allow_pickle=False, **_fit(examples).weights())
 
 
-def _example(case: Case, question: str) -> Example:
+def train_encoded(nq: str, musique: str, hotpotqa: str, out: str) -> None:
+    """Fits the network that reads with `minilm`, and writes its weights with the projection."""
+    encoder = MiniLMEmbedder()
+    found = _some((nq, musique, hotpotqa))
+    reader = WordStates(encoder, _projection(encoder, [case.text for case in found[:TRAINED:2]]))
+    examples = [
+        _example(case, asked, reader) for case in found for asked in (case.question, "")
+    ]  # fmt: skip
+    told = _merged([_fit(examples, seed).weights() for seed in range(NETWORKS)])
+    told["projection"] = reader.projection.astype(np.float16)
+    np.savez_compressed(out, allow_pickle=False, **told)
+
+
+def _merged(nets: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Networks side by side in one, whose scores are the means of theirs."""
+    found = dict(nets[0])
+    found["w1"] = np.concatenate([net["w1"] for net in nets], axis=1)
+    found["w2"] = torch.block_diag(*(torch.from_numpy(net["w2"]) for net in nets)).numpy()
+    found["w3"] = np.concatenate([net["w3"] for net in nets]) / np.float16(len(nets))
+    for name in ("b1", "b2"):
+        found[name] = np.concatenate([net[name] for net in nets])
+    for name in ("b3", "lengths"):
+        found[name] = np.mean([net[name] for net in nets], axis=0, dtype=np.float32)
+    return found
+
+
+def _some(paths: Sequence[str], passages: int = 1) -> list[Case]:
+    """What is trained on: of the first file a part, of the others all."""
+    nq, *others = paths
+    found = cases(Path(nq), passages)[:TRAINED]
+    return found + [case for path in others for case in cases(Path(path), passages)]
+
+
+def _projection(encoder: MiniLMEmbedder, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+    """Principal components of the states of tokens, each at unit deviation."""
+    found: list[np.ndarray[Any, Any]] = []
+    read = [states for states, _ in encoder.layers(texts, PROJECTED)]
+    for layer in range(len(PROJECTED)):
+        rows = np.concatenate([states[layer, 1:-1] for states in read])
+        rows -= rows.mean(0)
+        components = np.linalg.svd(rows, full_matrices=False)[2][:PROJECTIONS]
+        found.append((components / (rows @ components.T).std(0)[:, None]).T)
+    return np.stack(found).astype(np.float16).astype(np.float32)
+
+
+def _example(case: Case, question: str, reader: WordStates | None = None) -> Example:
     units = words(case.text)
-    known = traits(case.text, units, question)
+    known = traits(case.text, units, question, reader)
     found: set[tuple[int, int]] = set()
     for answer in case.answers:
         for match in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", case.text, re.IGNORECASE):
@@ -163,11 +205,15 @@ class Net(nn.Module):
         return found
 
 
-def _fit(examples: list[Example]) -> Net:
+def _fit(examples: list[Example], seed: int = 0) -> Net:
+    untyped: Any = torch
+    untyped.manual_seed(seed)
+    torch.set_num_threads(1)
+    examples = [each for each in examples if each.answers]
     rows = torch.cat([each.rows for each in examples])
     net = Net(rows.mean(0), rows.std(0) + 0.05)
     optimizer: Any = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
-    draw = random.Random(0)
+    draw = random.Random(seed)
     n_steps = EPOCHS * math.ceil(len(examples) / BATCH)
     schedule: Any = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, n_steps)
     for _ in range(EPOCHS):
@@ -201,7 +247,12 @@ def _loss(net: Net, batch: list[Example]) -> torch.Tensor:
     return loss
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"table": table, "vectors": vectors, "train": train}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "table": table,
+    "vectors": vectors,
+    "train": train,
+    "train_encoded": train_encoded,
+}
 
 if __name__ == "__main__":
     COMMANDS[sys.argv[1]](*sys.argv[2:])

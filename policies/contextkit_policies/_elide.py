@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from operator import eq
 
 from contextkit.messages import Message, TextPart, ToolResultPart
 
@@ -24,6 +26,32 @@ def with_results(message: Message, rewrite: Callable[[ToolResultPart], str]) -> 
 
 def _rewritten(part: ToolResultPart, text: str) -> ToolResultPart:
     return part if text == part.text else replace(part, content=text)
+
+
+class Forms:
+    """Short forms by what they were made of, the newest few: an edit that waits is proposed every turn."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[tuple[bytes, str, int, int | None], Message] = {}
+        self._lock = threading.Lock()
+
+    def __call__(
+        self, message: Message, handle: str, tokens: int, room_tokens: int | None
+    ) -> Message:
+        """`preview` of about `room_tokens`, or `stub` where that is None."""
+        key = (message.digest, handle, tokens, room_tokens)
+        known = self._known.get(key)
+        if known is None:
+            if room_tokens is None:
+                known = stub(message, handle, tokens)
+            else:
+                known = preview(message, handle, tokens, room_tokens)
+            with self._lock:
+                self._known[key] = known
+                while len(self._known) > self._most:
+                    del self._known[next(iter(self._known))]
+        return known
 
 
 def stub(message: Message, handle: str, tokens: int) -> Message:
@@ -48,6 +76,9 @@ def preview(message: Message, handle: str, tokens: int, room_tokens: int) -> Mes
     return with_results(message, rewrite)
 
 
+short_form = Forms(most=4096)
+
+
 def _at_line(text: str) -> str:
     """The text up to its last whole line, where that keeps most of it."""
     end = text.rfind("\n")
@@ -64,7 +95,7 @@ def collapsed(result: ToolResultPart) -> str:
 def collapse(text: str) -> str:
     """Runs of equal lines said once, with how often they stood there."""
     lines = text.split("\n")
-    if len(lines) < MIN_RUN:
+    if not any(map(eq, lines, lines[1:])):
         return text
     out: list[str] = []
     index = 0

@@ -134,8 +134,8 @@ def gist(message: Message, handle: str, tokens: int, room_tokens: int, known: se
             if len(line) < room // 2:
                 lines.append(line)
                 room -= len(line) + 1
-        new = (name for name in names(text) if name not in known)
-        rest = fill((name for name in new if not any(name in line for line in lines)), room)
+        told = "\n".join(lines)
+        rest = fill((n for n in names(text) if n not in known and n not in told), room)
         head = f"[{handle}, {tokens:,} tokens, was shown in full once; it held:]"
         return "\n".join(part for part in (head, *lines, rest) if part)
 

@@ -19,7 +19,8 @@ from contextkit.draft import Draft
 from contextkit.errors import BackendError, BudgetExceeded, EngineError
 from contextkit.messages import Message, text_message
 from contextkit.policy import Turn
-from contextkit.recall.memory import Hit, Memory
+from contextkit.recall.hits import Hit
+from contextkit.recall.memory import Memory
 from contextkit.side_calls import SideReply
 from contextkit_policies._reading.brief import Asking, Brief, Extracting, map_prompt
 from contextkit_policies._reading.parts import agreement, dealt
@@ -86,7 +87,7 @@ class BriefContext(Retrieve):
 
     def _read(self, turn: Turn, hits: Sequence[Hit]) -> Brief:
         backend, memo = turn.backend, turn.memo
-        limit = min(self.part_tokens or turn.window, turn.window - turn.reply_reserve)
+        limit = min(self.part_tokens or turn.window, turn.limit_tokens)
         if backend is None or memo is None or self.read_by == "extract":
             parts = dealt(hits, self.parts, lambda hit: 1, self.candidates)
             return Extracting().read(turn.query, [[hit.passage for hit in part] for part in parts])

@@ -90,7 +90,7 @@ def _cheaper(draft: Draft, turn: Turn) -> str:
         return "5m"
     short, long = turn.rule.ttl("5m"), turn.rule.ttl("1h")
     lost = sum((short.seconds or 0) < gap <= (long.seconds or 0) for gap in turn.gaps_s)
-    turns = sum(piece.stop - piece.start for piece in draft.pieces if piece.is_log) / 2
+    turns = sum([piece.stop - piece.start for piece in draft.pieces if piece.shown is None]) / 2
     saved = (short.write - turn.rule.read_multiplier) * turns * lost / len(turn.gaps_s)
     return "1h" if saved > long.write - short.write else "5m"
 
@@ -98,7 +98,7 @@ def _cheaper(draft: Draft, turn: Turn) -> str:
 def _head_end(draft: Draft, turn: Turn, system: int) -> int:
     """One past the last entry that no step has moved yet, or else past the first task."""
     for piece in draft.pieces:
-        if not piece.is_log and piece.start >= system:
+        if piece.shown is not None and piece.start >= system:
             return piece.start
     head = turn.task + 1
     while 0 < head < draft.log.stop and draft.log.entry(head).group != head:

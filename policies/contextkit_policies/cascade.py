@@ -146,7 +146,7 @@ class Cascade(Policy):
             summaries.build(shape, self._ways(draft, turn))
 
     def _shape(self, turn: Turn) -> Shape:
-        limit = turn.window - turn.reply_reserve
+        limit = turn.limit_tokens
         target = min(MOST, max(limit // SHARE, min(LEAST, limit // 8), 16))
         target = self.target_tokens or target
         return Shape(self.fan_out, self.levels, target)

@@ -8,14 +8,16 @@ water.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from contextkit.compression.base import Compressed, Method
-from contextkit.compression.methods import MethodName, method, scorer
+from contextkit.compression.in_step import Task, compress_many
+from contextkit.compression.methods import EncoderKind, MethodName, encoder, method, scorer
 from contextkit.draft import Draft
 from contextkit.log import Entry
 from contextkit.messages import Message, Part, TextPart, ToolResultPart, text_message
@@ -41,6 +43,9 @@ class Compress(Policy):
         default="surprisal", description="What tells how much a word says: `surprisal`, `local`"
     )
     model: str = Field(default="pocket", description="The checkpoint of the scorer `local`")
+    encoder: EncoderKind | None = Field(
+        default=None, description="What reads words in their context for `llmlingua2`: `minilm`"
+    )
     rate: float = Field(default=0.25, gt=0, lt=1, description="Share of the tokens that is kept")
     target_tokens: int | None = Field(
         default=None, ge=16, description="At most this many tokens a text, whatever the rate"
@@ -66,8 +71,7 @@ class Compress(Policy):
         old = self._large(draft, turn)
         if not self._worth_it(draft, sum(draft.upper(entry.measure) for entry in old)):
             return draft
-        made = [(entry, *self._shorter(draft, turn, entry)) for entry in old]
-        edits = [(entry, message, why) for entry, message, why in made if why]
+        edits = self._shorter(draft, turn, old)
         if not self._worth_it(
             draft, sum(_gain(draft, entry, message) for entry, message, _ in edits)
         ):
@@ -105,43 +109,44 @@ class Compress(Policy):
         large = draft.upper(entry.measure) > self.over_tokens
         return large and (bool(message.tool_results) or passage)
 
-    def _shorter(self, draft: Draft, turn: Turn, entry: Entry) -> tuple[Message, str]:
-        """The message with its texts told shorter and what was achieved; no reason where it is no gain."""
-        handle = entry_handle(entry.seq, entry.seq + 1)
-        done: list[Compressed] = []
+    def _shorter(
+        self, draft: Draft, turn: Turn, entries: Sequence[Entry]
+    ) -> list[tuple[Entry, Message, str]]:
+        """The messages that gain, with their texts told shorter, all in step, and why."""
+        tasks: list[Task] = []
+        for entry in entries:
+            handle = entry_handle(entry.seq, entry.seq + 1)
+            for text in _texts(entry.message):
+                tasks.append(self._task(draft, turn, text, handle))
+        told = iter(compress_many(self._method, tasks))
+        found: list[tuple[Entry, Message, str]] = []
+        for entry in entries:
+            made = [*islice(told, len(_texts(entry.message)))]
+            message = _with_texts(entry.message, [each.text for each in made])
+            if message != entry.message and _gain(draft, entry, message) > 0:
+                found.append((entry, message, self._why(made)))
+        return found
 
-        def tell(text: str) -> str:
-            tokens = _count(draft, text)
-            target = max(16, int(self.rate * tokens))
-            if self.target_tokens is not None:
-                target = min(target, self.target_tokens)
-            made = self._method.compress(
-                text,
-                target,
-                lambda text: _count(draft, text),
-                question=turn.query,
-                handle=handle,
-            )
-            done.append(made)
-            return made.text
+    def _task(self, draft: Draft, turn: Turn, text: str, handle: str) -> Task:
+        target = max(16, int(self.rate * _count(draft, text)))
+        if self.target_tokens is not None:
+            target = min(target, self.target_tokens)
+        return Task(text, target, lambda text: _count(draft, text), turn.query, handle)
 
-        message = _with_texts(entry.message, tell)
-        if message == entry.message or _gain(draft, entry, message) <= 0:
-            return entry.message, ""
+    def _why(self, made: Sequence[Compressed]) -> str:
         requested, achieved = (
-            sum(getattr(made, name) for made in done)
+            sum(getattr(each, name) for each in made)
             for name in ("target_tokens", "achieved_tokens")
         )
-        kinds = " ".join(dict.fromkeys(made.note for made in done if made.note not in ("", "fits")))
+        kinds = " ".join(dict.fromkeys(each.note for each in made if each.note not in ("", "fits")))
         said = f" as {kinds}" if kinds else ""
-        return message, (
-            f"compressed by {self.method}{said}: {requested:,} tokens requested, {achieved:,} achieved"
-        )
+        return f"compressed by {self.method}{said}: {requested:,} tokens requested, {achieved:,} achieved"
 
     @property
     def _method(self) -> Method:
         fields = {} if self.scorer == "surprisal" else {"model": self.model}
-        return method(self.method, self.on_protected, scorer(self.scorer, **fields))
+        reader = None if self.encoder is None else encoder(self.encoder)
+        return method(self.method, self.on_protected, scorer(self.scorer, **fields), reader)
 
 
 def _count(draft: Draft, text: str) -> int:
@@ -157,17 +162,32 @@ def _gain(draft: Draft, entry: Entry, message: Message) -> int:
     return draft.upper(entry.measure) - draft.upper(draft.counter.measure(message))
 
 
-def _with_texts(message: Message, tell: Callable[[str], str]) -> Message:
-    """The message with each of its texts told anew; what is no text stays."""
+def _texts(message: Message) -> list[str]:
+    """Every text of a message, in order; what is no text has none."""
+    found: list[str] = []
+    _walk(message, found.append)
+    return found
+
+
+def _with_texts(message: Message, texts: Sequence[str]) -> Message:
+    """The message with other texts in place of its own."""
+    others = iter(texts)
+    return _walk(message, lambda _: next(others))
+
+
+def _walk(message: Message, tell: Callable[[str], str | None]) -> Message:
+    """The message with each of its texts told anew, but where None was told; what is no text stays."""
     parts = tuple(_told(part, tell) for part in message.parts)
     return message if parts == message.parts else replace(message, parts=parts)
 
 
-def _told(part: Part, tell: Callable[[str], str]) -> Part:
+def _told(part: Part, tell: Callable[[str], str | None]) -> Part:
     if isinstance(part, TextPart):
-        return replace(part, text=tell(part.text))
+        text = tell(part.text)
+        return part if text is None else replace(part, text=text)
     if isinstance(part, ToolResultPart) and isinstance(part.content, str):
-        return replace(part, content=tell(part.content))
+        text = tell(part.content)
+        return part if text is None else replace(part, content=text)
     if isinstance(part, ToolResultPart) and not isinstance(part.content, str):
         return replace(part, content=tuple(_told(inner, tell) for inner in part.content))
     return part

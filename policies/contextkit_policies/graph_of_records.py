@@ -20,7 +20,8 @@ from contextkit.draft import Draft
 from contextkit.errors import EmbeddingFailed
 from contextkit.memo import Memo
 from contextkit.policy import Turn
-from contextkit.recall.memory import Hit, Memory
+from contextkit.recall.hits import Hit
+from contextkit.recall.memory import Memory
 from contextkit.searchable import pages
 from contextkit_policies._records.background import Building
 from contextkit_policies._records.build import Builder
@@ -118,6 +119,7 @@ class GraphOfRecords(Retrieve):
         memo = Memo(manager.history, record.tenant)
         passages = [pair for page in pages(manager.history, record) for pair in page]
         memory = thread.memory
+        memory.catch_up()
 
         def search(question: str, top: int) -> list[tuple[str, str]]:
             hits = memory.search(question, top=2 * top)
@@ -153,7 +155,7 @@ class GraphOfRecords(Retrieve):
         if self.asked_by == "extract":
             return Extracted(Rarity(texts))
         manager = thread.manager
-        return Modelled(manager.backend, memo, manager.window - manager.reply_reserve)
+        return Modelled(manager.backend, memo, manager.limit_tokens)
 
 
 def regained(hits: Sequence[Hit], gains: Mapping[str, float]) -> list[Hit]:

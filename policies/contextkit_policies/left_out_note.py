@@ -7,7 +7,8 @@ has left, in the same step that moved the prefix anyway, so it costs no move of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -15,7 +16,7 @@ from pydantic import Field
 from contextkit.draft import Draft
 from contextkit.log import Entry
 from contextkit.messages import Message, text_message
-from contextkit.piece import entry_handle
+from contextkit.piece import Piece, entry_handle
 from contextkit.policy import Policy, Stage, Turn
 from contextkit_policies import _gist as gists
 
@@ -40,7 +41,7 @@ class LeftOutNote(Policy):
 
     def apply(self, draft: Draft, turn: Turn) -> Draft:
         """Write the note where it is missing or tells too little; leave it out where nothing fits."""
-        gone = [(p.start, p.stop) for p in draft.pieces if p.shown == () and not p.is_inserted]
+        gone = _gone(draft.pieces)
         note = next((p for p in draft.pieces if p.is_inserted and p.policy == self.kind), None)
         told = _handles(gone)
         if note is not None and note.detail == told and draft.upper_tokens <= draft.limit_tokens:
@@ -78,6 +79,19 @@ class LeftOutNote(Policy):
         return None
 
 
+def _gone(pieces: Sequence[Piece]) -> list[tuple[int, int]]:
+    """The ranges that are left out, neighbours as one, whoever dropped them and for what reason."""
+    ranges: list[tuple[int, int]] = []
+    for piece in pieces:
+        if piece.shown != () or piece.is_inserted:
+            continue
+        if ranges and ranges[-1][1] == piece.start:
+            ranges[-1] = (ranges[-1][0], piece.stop)
+        else:
+            ranges.append((piece.start, piece.stop))
+    return ranges
+
+
 def _handles(gone: list[tuple[int, int]]) -> str:
     if len(gone) > HANDLES:
         return entry_handle(gone[0][0], gone[-1][1])
@@ -88,19 +102,19 @@ def _seen(draft: Draft, gone: list[tuple[int, int]]) -> tuple[list[str], list[st
     """The last verdict lines of what left, and its names, the most mentioned first."""
     shown = gists.names_shown(draft)
     lines: list[str] = []
-    mentions: dict[str, int] = {}
+    mentions: Counter[str] = Counter()
     for entry in _newest_first(draft, gone):
         message = entry.message
         if len(lines) < gists.VERDICTS:
             for result in message.tool_results:
                 lines += [line for line in gists.verdicts(result.text, 1) if line not in lines]
-        weight = 2 if message.role == "assistant" else 1
         for said in gists.names_said(message):
-            for name in said:
-                if name not in shown:
-                    mentions[name] = mentions.get(name, 0) + weight
+            mentions.update(said.keys())
+            if message.role == "assistant":
+                mentions.update(said.keys())
+    new = [name for name in mentions if name not in shown]
     # Insertion order is newest first, and the sort is stable.
-    return lines[::-1], sorted(mentions, key=lambda name: -mentions[name])
+    return lines[::-1], sorted(new, key=mentions.__getitem__, reverse=True)
 
 
 def _newest_first(draft: Draft, gone: list[tuple[int, int]]) -> Iterator[Entry]:

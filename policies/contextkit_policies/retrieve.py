@@ -16,7 +16,8 @@ from pydantic import Field
 from contextkit.draft import Draft
 from contextkit.messages import text_message
 from contextkit.policy import Policy, Stage, Turn
-from contextkit.recall.memory import Hit, Memory
+from contextkit.recall.hits import Hit
+from contextkit.recall.memory import Memory
 from contextkit.recall.passages import Passage
 from contextkit.recall.quoting import quote
 from contextkit.recall.rendering import render
@@ -121,7 +122,7 @@ class Retrieve(Policy):
         granted = (
             turn.share_tokens(SECTION)
             if SECTION in turn.shares
-            else int(DEFAULT_SHARE * (turn.window - turn.reply_reserve))
+            else int(DEFAULT_SHARE * turn.limit_tokens)
         )
         return granted if self.max_tokens is None else min(granted, self.max_tokens)
 

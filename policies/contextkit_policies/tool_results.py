@@ -8,13 +8,14 @@ the call passes the high water and the step frees enough to pay for the prefix i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
 
 from contextkit.draft import Draft
 from contextkit.log import Entry
-from contextkit.messages import Message, Part
+from contextkit.messages import Message
 from contextkit.piece import Piece, entry_handle
 from contextkit.policy import Policy, Stage, Turn
 from contextkit_policies import _elide as elide
@@ -60,18 +61,13 @@ class ToolResults(Policy):
     def _shorten_new(self, draft: Draft, turn: Turn, entries: list[Entry]) -> Draft:
         if not entries or entries[-1].seq < turn.new_from:
             return draft
-        first: dict[tuple[str | tuple[Part, ...], ...], int] = {}
-        for entry in entries:
-            said = tuple(r.content for r in entry.message.tool_results)
+        for at, entry in enumerate(entries):
             if entry.seq < turn.new_from:
-                first.setdefault(said, entry.seq)
                 continue
-            size = max(len(r.text) for r in entry.message.tool_results)
-            if self.deduplicate and said in first and size > elide.SMALL:
-                draft = self._point_back(draft, entry, first[said])
-                continue
-            first[said] = entry.seq
-            if self.collapse:
+            original = _equal_before(entries, at) if self.deduplicate else None
+            if original is not None:
+                draft = self._point_back(draft, entry, original)
+            elif self.collapse:
                 draft = self._collapse(draft, entry)
         return draft
 
@@ -108,28 +104,39 @@ class ToolResults(Policy):
         if not self._worth_a_look(draft, entries):
             return draft
         old = entries[: max(0, len(entries) - self.keep_recent)]
+        pinned = [piece for piece in draft.pieces if piece.pinned]
         edits: list[tuple[Entry, Message]] = []
-        room = draft.limit_tokens
+        room, gain = draft.limit_tokens, 0
         for entry in reversed(old):
             if room <= 0:
                 break
-            message = None if _is_held(draft, entry.seq) else self._shorter(draft, entry)
+            message = None if _is_held(draft, pinned, entry.seq) else self._shorter(draft, entry)
             if message is not None:
                 edits.append((entry, message))
-                room -= draft.upper(draft.counter.measure(message))
-        gain = sum(draft.upper(e.measure) - draft.upper(draft.counter.measure(m)) for e, m in edits)
+                tokens = draft.upper(draft.counter.measure(message))
+                room -= tokens
+                gain += draft.upper(entry.measure) - tokens
         pressing = draft.upper_tokens > draft.limit_tokens
         if not edits or (gain < self.min_gain * draft.limit_tokens and not pressing):
             return draft
-        for entry, message in edits:
-            verb = (
-                "offloaded" if draft.upper(entry.measure) > self.offload_over_tokens else "cleared"
-            )
-            why = (
-                f"{verb}: older than the newest {self.keep_recent} results, with others in one step"
-            )
-            draft = self._put(draft, entry, message, why)
-        return draft
+        edits.reverse()
+        large = [edit for edit in edits if self._is_large(draft, edit[0])]
+        small = [edit for edit in edits if not self._is_large(draft, edit[0])]
+        return self._put_each(self._put_each(draft, large, "offloaded"), small, "cleared")
+
+    def _put_each(self, draft: Draft, edits: list[tuple[Entry, Message]], verb: str) -> Draft:
+        """All of them in one pass, but for those that were shortened further on arrival."""
+        forms = {p.start: p.measure for p in draft.pieces if p.shown and not p.is_inserted}
+        changes = [
+            (entry.seq, entry.seq + 1, (message,))
+            for entry, message in edits
+            if entry.seq not in forms
+            or draft.upper(draft.counter.measure(message)) < draft.upper(forms[entry.seq])
+        ]
+        if not changes:
+            return draft
+        why = f"{verb}: older than the newest {self.keep_recent} results, with others in one step"
+        return draft.replace_each(changes, policy=self.kind, why=why, even_protected=True)
 
     def _worth_a_look(self, draft: Draft, entries: list[Entry]) -> bool:
         """Whether the old results together are large enough for a step; cheap, asked every turn."""
@@ -141,11 +148,12 @@ class ToolResults(Policy):
         """The stub or preview of a result, or None where it would not be shorter."""
         tokens = draft.upper(entry.measure)
         handle = entry_handle(entry.seq, entry.seq + 1)
-        if tokens > self.offload_over_tokens:
-            message = elide.preview(entry.message, handle, tokens, self.preview_tokens)
-        else:
-            message = elide.stub(entry.message, handle, tokens)
+        room = self.preview_tokens if self._is_large(draft, entry) else None
+        message = elide.short_form(entry.message, handle, tokens, room)
         return message if draft.upper(draft.counter.measure(message)) < tokens else None
+
+    def _is_large(self, draft: Draft, entry: Entry) -> bool:
+        return draft.upper(entry.measure) > self.offload_over_tokens
 
     # -- when nothing else helps -----------------------------------------------------------------
 
@@ -241,9 +249,24 @@ REACH = 8
 BLOCK = 64
 
 
-def _is_held(draft: Draft, seq: int) -> bool:
-    piece = _covering(draft, seq)
-    return piece.pinned or draft.is_protected(seq, seq + 1) is not None
+def _equal_before(entries: Sequence[Entry], at: int) -> int | None:
+    """`seq` of the first result before the one at `at` that says the same; None for what is small."""
+    results = entries[at].message.tool_results
+    if max(len(result.text) for result in results) <= elide.SMALL:
+        return None
+    for entry in entries[:at]:
+        earlier = entry.message.tool_results
+        if len(earlier) == len(results) and all(
+            one.content == other.content for one, other in zip(earlier, results, strict=True)
+        ):
+            return entry.seq
+    return None
+
+
+def _is_held(draft: Draft, pinned: Sequence[Piece], seq: int) -> bool:
+    if any(piece.start <= seq < piece.stop for piece in pinned):
+        return True
+    return draft.is_protected(seq, seq + 1) is not None
 
 
 def _covering(draft: Draft, seq: int) -> Piece:

@@ -17,10 +17,13 @@ from langchain.agents import create_agent
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
+from openai import AsyncOpenAI
 from pydantic_ai import Agent
 from pydantic_ai.messages import CachePoint, ModelMessage
 from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.providers.openai import OpenAIProvider
 
 from contextkit.adapters.langchain import ContextMiddleware
 from contextkit.adapters.langgraph import ModelNode
@@ -119,3 +122,21 @@ def test_marks_of_the_users_own_are_left_to_him(
     anyio.run(ask)
     for seen in provider.seen[:2]:
         assert json.dumps(seen.body).count("cache_control") == 1
+
+
+def test_a_model_that_takes_no_points_is_sent_none(provider: FakeProvider) -> None:
+    """Behind a gateway the cache rules are not known: the policy asks for points all the same."""
+    gateway = {"kind": "openai", "model": "m", "base_url": provider.openai_url, "api_key": "k"}
+
+    async def ask(manager: ContextManager) -> None:
+        async with AsyncOpenAI(base_url=provider.openai_url, api_key="k") as client:
+            model = OpenAIChatModel("m", provider=OpenAIProvider(openai_client=client))
+            made = Agent(model, system_prompt=SYSTEM, capabilities=[ManagedContext(manager)])
+            await made.run("Question #1 of many")
+
+    with manager_of(gateway) as manager:
+        anyio.run(ask, manager)
+        (record,) = manager.threads()
+        assert manager.thread(record.name).assemble("And?").cache_points
+    assert [seen.status for seen in provider.seen] == [200]
+    assert len(provider.seen[0].body["messages"]) == 2

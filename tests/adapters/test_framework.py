@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from contextkit.adapters._forks import Forks
 from contextkit.adapters._framework import Bridge, Unit, units_of
 from contextkit.backend import Reply
 from contextkit.dialects import parse_message
@@ -91,3 +92,10 @@ def test_a_missing_framework(
     with pytest.raises(ConfigError) as caught:
         import_module(f"contextkit.adapters.{adapter}")
     assert str(caught.value).endswith(f'is not installed; pip install "contextkit[{extra}]"')
+
+
+@pytest.mark.parametrize("given", ["agent.yaml", None, {"backend": "echo"}])
+def test_what_is_no_manager_is_told_at_the_door(given: Any) -> None:
+    for take in (Bridge, lambda given: Forks(given, "s", "default")):
+        with pytest.raises(ConfigError, match=r"takes a ContextManager, such as contextkit.load"):
+            take(given)

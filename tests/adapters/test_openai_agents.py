@@ -23,7 +23,7 @@ from openai import APIError, AsyncOpenAI
 from pydantic import BaseModel
 
 from contextkit.adapters.openai_agents import ContextHooks, ContextSession
-from contextkit.errors import BudgetExceeded
+from contextkit.errors import BudgetExceeded, ConfigError
 from contextkit.manager import ContextManager
 from contextkit.messages import ReasoningPart
 from tests.adapters import scenario
@@ -129,6 +129,111 @@ def check(provider: FakeProvider, manager: ContextManager, n_turns: int) -> None
     assert manager.verify() == []
 
 
+@pytest.mark.parametrize(
+    ("n_turns", "streamed"),
+    [
+        (QUICK, False),
+        (8, True),
+        pytest.param(SLOW, False, marks=pytest.mark.slow),
+        pytest.param(SLOW, True, marks=pytest.mark.slow),
+    ],
+)
+def test_a_session_and_its_hooks_are_one_thread(
+    provider: FakeProvider, manager: ContextManager, n_turns: int, streamed: bool
+) -> None:
+    ready(provider)
+    session = ContextSession(manager, "s", tenant="calls")
+    hooks = ContextHooks(manager, session=session)
+    alone = ContextSession(manager, "alone", tenant="others")
+    same = ContextHooks(manager, tenant="others")
+
+    async def go(client: AsyncOpenAI) -> None:
+        agent = agent_of(client)
+        for asked in questions(n_turns):
+            await ask(agent, hooks, session, asked, streamed)
+        items = await session.get_items()
+        assert await session.get_items(3) == items[-3:]
+        seen, provider.seen[:] = provider.seen[:], []
+        for asked in questions(min(n_turns, 8)):  # what a session of its own would have kept
+            await ask(agent, same, alone, asked, streamed)
+        expected = [_plain(item) for item in await alone.get_items()]
+        assert [_plain(item) for item in items[: len(expected)]] == expected
+        provider.seen[:] = seen
+
+    run(provider, go)
+    check(provider, manager, n_turns)
+    assert [record.name for record in manager.threads("calls")] == ["s"]
+    assert len(session.thread) == 1 + 4 * n_turns + sum(1 for n in range(n_turns) if n % 3 == 0)
+
+
+def _plain(item: Any) -> dict[str, Any]:
+    """An item without the ids that differ from run to run."""
+    ids = ("id", "call_id", "provider_data")
+    return {key: value for key, value in item.items() if key not in ids}
+
+
+def test_a_shared_session_survives_errors_pops_and_other_processes(
+    provider: FakeProvider, tmp_path: Path
+) -> None:
+    ready(provider)
+    history = {"kind": "sql", "url": f"sqlite:///{tmp_path}/s.db"}
+
+    async def first(client: AsyncOpenAI) -> None:
+        with made(history=history) as manager:
+            session = ContextSession(manager, "s")
+            hooks = ContextHooks(manager, session=session)
+            agent = agent_of(client)
+            provider.failures = [Failure(500)]
+            with pytest.raises(APIError):
+                await ask(agent, hooks, session, question(1))
+            await session.clear_session()
+            await ask(agent, hooks, session, question(1))
+            provider.failures = [Failure(500)]
+            with pytest.raises(APIError):
+                await ask(agent, hooks, session, question(2))
+
+    async def second(client: AsyncOpenAI) -> None:
+        with made(history=history) as manager:
+            session = ContextSession(manager, "s")
+            hooks = ContextHooks(manager, session=session)
+            agent = agent_of(client)
+            await ask(agent, hooks, session, question(4))
+            n_items = len(await session.get_items())
+            answer: Any = await session.pop_item()
+            assert "all is well" in str(answer)
+            assert len(await session.get_items()) == n_items - 1
+            await ask(agent, hooks, session, question(5))
+            assert question(5).strip() in str(await session.get_items())
+            assert len(session.thread.turns()) == 2
+            assert {record.name.partition("~")[0] for record in manager.threads()} == {"s"}
+            assert manager.verify() == []
+            with pytest.raises(ConfigError, match="leave thread= out"):
+                ContextHooks(manager, session=session, thread="t")
+
+    run(provider, first)
+    run(provider, second)
+    assert not provider.refused
+
+
+def test_a_shared_session_without_its_hooks_keeps_what_is_said(
+    provider: FakeProvider, manager: ContextManager
+) -> None:
+    ready(provider)
+    session = ContextSession(manager, "s")
+    ContextHooks(manager, session=session)
+
+    async def go(client: AsyncOpenAI) -> None:
+        await Runner.run(agent_of(client), question(1), session=session)
+        kept = await session.get_items()
+        assert [item.get("type", "message") for item in map(dict, kept)][2:4] == [
+            "function_call",
+            "function_call_output",
+        ]
+
+    run(provider, go)
+    assert len(session.thread) == 4
+
+
 def test_by_responses_with_reasoning(provider: FakeProvider, manager: ContextManager) -> None:
     ready(provider)
     plain_agent = provider.respond
@@ -139,8 +244,8 @@ def test_by_responses_with_reasoning(provider: FakeProvider, manager: ContextMan
 
     provider.respond = thinking
     provider.window = 2 * WINDOW  # the fake counts items by another rule than the counter does
-    hooks = ContextHooks(manager, tenant="calls")
-    session = ContextSession(manager, "s")
+    session = ContextSession(manager, "s", tenant="calls")
+    hooks = ContextHooks(manager, session=session)
     settings = ModelSettings(
         max_tokens=RESERVE, store=False, response_include=["reasoning.encrypted_content"]
     )

@@ -311,3 +311,23 @@ def test_every_tool_is_named_once_with_a_closed_schema() -> None:
     for tool in TOOLS.values():
         assert json.loads(json.dumps(tool.parameters))["additionalProperties"] is False
         assert tool.description
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("expand", {"handle": "m" + "9" * 5000}),
+        ("expand", {"handle": "m1-" + "9" * 5000}),
+        ("expand", {"handle": "m1-²"}),
+        ("expand", "[" * 100_000),
+        ("expand", '{"handle":' * 100_000),
+        ("expand", {"x" * 100_000: 1}),
+        ("search_history", {"query": "zzyzx" * 20_000}),
+        ("compact", {"focus": "zzyzx" * 20_000}),
+        ("z" * 100_000, {}),
+    ],
+)
+def test_whatever_is_asked_the_answer_is_short(
+    tools: AgentTools, name: str, arguments: dict[str, Any] | str
+) -> None:
+    assert len(tools.run(name, arguments)) < 600

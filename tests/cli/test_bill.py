@@ -237,6 +237,7 @@ def test_diff_on_the_command_line(run: Run, lived: list[Ledger]) -> None:
         (["1"], "give two turns"),
         (["support/42", "1", "x"], "give two turns"),
         (["support/42", "1", "99"], "has no turn 99"),
+        (["support/42", "1", "²"], "give two turns"),
         (["other", "1", "2"], "has no thread 'other'"),
     ],
 )
@@ -246,3 +247,10 @@ def test_diff_says_what_it_needs(
     result = run("diff", *places)
     assert result.exit_code == 2
     assert says in result.stderr
+
+
+@pytest.mark.parametrize("more", [[], ["--cost"], ["--explain", "m0"]])
+def test_a_turn_that_is_not_there_is_named(run: Run, lived: list[Ledger], more: list[str]) -> None:
+    result = run("inspect", "support/42", "--turn", "9999", *more)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"has no turn 9999; it has {len(lived)} turns" in result.stderr

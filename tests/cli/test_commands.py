@@ -72,6 +72,20 @@ def test_run_shows_the_call_before_the_last_answer(run: Run, conversation: Path)
     assert json.loads(asked.stdout)["messages"][-1]["content"] == "And the seat?"
 
 
+def test_run_waits_for_the_vectors_that_its_only_call_wants(run: Run, tmp_path: Path) -> None:
+    said = [{"role": "user", "content": f"word{n} and thing{n}"} for n in range(300)]
+    (tmp_path / "long.json").write_text(json.dumps({"messages": said}), encoding="utf-8")
+    (tmp_path / "agent.yaml").write_text(
+        "policies: [retrieve, sliding_window]\nembedder: hashing\n"
+        "budget: {window: 900, reply_reserve: 100}\n",
+        encoding="utf-8",
+    )
+    done = run("run", "long.json", "--input", "What of thing7?", "--json")
+    ledger = json.loads(done.stdout)["ledger"]
+    assert not [note for note in ledger["notes"] if note.startswith("recall: ")]
+    assert any("meaning" in decision["why"] for decision in ledger["decisions"])
+
+
 def test_run_responds(run: Run, conversation: Path) -> None:
     done = run("run", str(conversation), "--input", "Say hi", "--respond", "--json")
     value = json.loads(done.stdout)

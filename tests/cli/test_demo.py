@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from contextkit.demo import ask_questions, run_replay
 from contextkit.demo.dialogue import FACTS, make_dialogue
 from contextkit.demo.page import render
+from contextkit.demo.terminal import Grid
 from contextkit.messages import text_message
 from tests.cli.conftest import HOSTILE, Run, plain
 
@@ -126,3 +129,22 @@ def test_the_pocket_model_answers() -> None:
     pytest.importorskip("torch")
     found = ask_questions(with_model=True, n_facts=4)
     assert found.count("contextkit", "is_right") > found.count("truncated", "is_right")
+
+
+def test_rows_are_not_folded_in_a_pipe() -> None:
+    long = "Which gate does my flight leave from, and when? " * 3
+    grid = Grid(
+        ("question", "true", "truncation"), [(long, "B42", "not in call")], ratios=(3, 2, 3)
+    )
+
+    def printed(width: int, *, soft_wrap: bool) -> list[str]:
+        console = Console(width=width, soft_wrap=soft_wrap, file=StringIO())
+        console.print(grid)
+        assert isinstance(console.file, StringIO)
+        return console.file.getvalue().splitlines()
+
+    assert [line.split()[0] for line in printed(80, soft_wrap=True)] == ["question", "Which"]
+    assert long.strip() in printed(20, soft_wrap=True)[1]
+    folded = printed(80, soft_wrap=False)
+    assert len(folded) > 2
+    assert max(map(len, folded)) <= 80

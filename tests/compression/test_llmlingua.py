@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +10,7 @@ import pytest
 
 from contextkit.compression import protected, words
 from contextkit.compression.classifier import WordClassifier, shipped
+from contextkit.compression.in_step import in_step
 from contextkit.compression.iterating import iterate, segments
 from contextkit.compression.llmlingua import LLMLingua
 from contextkit.compression.llmlingua2 import LLMLingua2
@@ -56,29 +56,15 @@ def test_a_segment_is_scored_behind_survivors_and_the_last_is_treated() -> None:
     units = phrases(text, words(text))
     costs = [1.0] * len(units)
     Listening.heard.clear()
-    scores = iterate(text, units, range(len(units)), costs, lambda _: 0.5, Heard(), size=50)
+    asking = iterate(text, units, range(len(units)), costs, lambda _: 0.5, Heard(), size=50)
+    (scores,) = in_step(Heard(), [asking])
     runs = segments(range(len(units)), costs, 50)
-    assert len(Listening.heard) == len(runs) - 1, "behind the last nothing is scored"
+    assert len(Listening.heard) == len(runs), "behind the last nothing is scored"
+    assert Listening.heard[0] == "", "the first stands behind nothing"
     survivors = " ".join(Listening.heard).split()
     assert 0.4 * len(text.split()) < len(survivors) < 0.65 * len(text.split())
     last = scores[-(len(units) % 50 or 50) :]
     assert any(score < 0 for score in last)
-
-
-def test_a_coarse_scorer_spares_the_other_what_leaves_whole() -> None:
-    text = document(60, 3)
-    target = count(text) // 5
-    asked: list[str] = []
-
-    class Counting(SurprisalScorer):
-        def score_many(self, asks: Sequence[Asked]) -> list[list[float]]:
-            asked.extend(each.text for each in asks)
-            return super().score_many(asks)
-
-    made = LLMLingua(Counting(), "stub", coarse=SurprisalScorer()).compress(text, target, count)
-    assert asked == []
-    assert made.text == LLMLingua(Counting(), "stub").compress(text, target, count).text
-    assert "".join(asked) == text
 
 
 def test_each_segment_keeps_its_own_rate() -> None:
@@ -138,7 +124,7 @@ def test_without_a_question_it_is_llmlingua() -> None:
 def test_a_question_makes_its_words_likelier() -> None:
     units = words(DOCUMENTS[1])
     alone, behind = SurprisalScorer().score_many(
-        [Asked("", DOCUMENTS[1], units), Asked(QUESTION, DOCUMENTS[1], units)]
+        [Asked(context, DOCUMENTS[1], [u.stop for u in units]) for context in ("", QUESTION)]
     )
     gain = {
         DOCUMENTS[1][u.start : u.stop].strip(): a - b

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from contextkit.compression.forms import CAPITAL, DIGIT, MONTH, YEAR, form
 from contextkit.compression.llmlingua2 import LLMLingua2
 from contextkit.compression.places import place_rows
 from contextkit.compression.spans import clauses
-from contextkit.compression.traits import traits
+from contextkit.compression.traits import Traits, traits
 from contextkit.tokens import TiktokenCounter
 
 from .test_methods import document
@@ -81,24 +83,29 @@ def test_the_questions_words_are_near() -> None:
 def test_the_network_is_what_its_weights_say(question: str, n: int) -> None:
     text = document(n, n)
     known = traits(text, words(text), question)
-    classifier = shipped()
-    chances = classifier.chances(known)
+    chances = shipped().chances(known)
+    assert chances == pytest.approx(by_the_weights(known, shipped()), abs=2e-4)
+    assert chances.sum() == pytest.approx(1, abs=1e-3)
+
+
+def by_the_weights(known: Traits, classifier: WordClassifier) -> np.ndarray[Any, Any]:
+    """The chances told plainly, from all columns of every unit."""
     w = classifier.weights
     rows = (known.dense() - w["mean"]) / w["scale"]
     zero = np.zeros_like(rows[:1])
     seen = np.concatenate([np.vstack([zero, rows[:-1]]), rows, np.vstack([rows[1:], zero])], axis=1)
     hidden = np.maximum(np.maximum(seen @ w["w1"] + w["b1"], 0) @ w["w2"] + w["b2"], 0)
     begin, end, inside, _ = (hidden @ w["w3"] + w["b3"]).T
-    scores = np.full(chances.shape, -np.inf)
+    longest = len(w["lengths"])
+    scores = np.full((len(begin), longest), -np.inf)
     for first in range(len(begin)):
-        for length in range(min(chances.shape[1], len(begin) - first)):
+        for length in range(min(longest, len(begin) - first)):
             last = first + length
             if known.layout.sentence[first] == known.layout.sentence[last]:
                 told = begin[first] + end[last] + inside[first : last + 1].sum()
                 scores[first, length] = told + w["lengths"][length]
     odds = np.exp(scores - scores.max())
-    assert chances == pytest.approx(odds / odds.sum(), abs=2e-4)
-    assert chances.sum() == pytest.approx(1, abs=1e-3)
+    return np.asarray(odds / odds.sum())
 
 
 def test_scores_are_the_chances_of_all_stretches_with_a_word() -> None:
@@ -119,3 +126,20 @@ def test_no_sentence_is_told_without_its_negation(rate: float) -> None:
     text = f"{document(20, 3)} {' '.join(made)}"
     told = LLMLingua2("stub").compress(text, int(rate * count(text)), count, question="Alder Hall")
     assert 0 < sum(name in told.text for name in names) <= told.text.count("not,")
+
+
+def test_a_conjunction_begins_a_clause_but_not_before_what_is_protected() -> None:
+    text = (
+        "The mill was sold in 1911 when its owner died and the town, which paid between 5 and 10 "
+        "crowns, pulled it down. It was not sold when the owner died."
+    )
+    units = words(text)
+    known = traits(text, units)
+    told = ["" for _ in range(known.uncut[-1] + 1)]
+    for unit, number in zip(units, known.uncut.tolist(), strict=True):
+        told[number] += text[unit.start : unit.stop]
+    assert [part.strip() for part in told] == [
+        "The mill was sold in 1911", "when its owner died", "and the town,",
+        "which paid between 5 and 10 crowns,", "pulled it down.",
+        "It was not sold when the owner died.",
+    ]  # fmt: skip

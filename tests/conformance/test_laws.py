@@ -176,3 +176,19 @@ def test_every_law_is_in_a_report() -> None:
     assert json.loads(json.dumps(told)) == told
     for law in LAWS:
         assert law in report.table()
+
+
+def test_answers_of_any_kind_are_judged() -> None:
+    """Keys that are no text and values that hold themselves are findings, no errors of the judge."""
+    given: list[Any] = [{"role": "user", "content": "hi"}]
+    endless: list[Any] = []
+    endless.append(endless)
+    for answer in (
+        [{("a", "b"): 1}],
+        [{"role": "user", "content": endless}],
+        [{1: 2, "role": "user"}],
+    ):
+        assert {finding.law for finding in judge(given, answer, 300, Count())} & {
+            "valid",
+            "answers",
+        }

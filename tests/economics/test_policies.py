@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import contextkit
 from contextkit import Call, Thread
+from contextkit.draft import Draft
+from contextkit.policy import Policy, Stage, Turn
 from contextkit_policies import _gist as gists
 
 NOW: dict[str, Any] = {"kind": "read_once", "fill": 0.0, "over_share": 0.02}
@@ -224,3 +226,30 @@ def test_a_point_stands_where_a_later_step_will_begin() -> None:
     with manager(WINDOW, "cacheable_prefix", provider="anthropic", model="claude-sonnet-4-5") as cm:
         calls = crowded(cm, 3)
     assert any(point.after == 1 for point in calls[-1].cache_points)  # behind the task
+
+
+class _Forgets(Policy):
+    """Leaves the messages before `turn.n_calls` out, every second one for another reason."""
+
+    kind: ClassVar[str] = "forgets"
+    stage: ClassVar[Stage] = Stage.SHRINK
+
+    def apply(self, draft: Draft, turn: Turn) -> Draft:
+        for seq in range(1, min(turn.n_calls, 5)):
+            if any(draft.free(seq, seq + 1)):
+                policy = self.kind if seq % 2 else "another"
+                draft = draft.drop(seq, seq + 1, policy=policy, why=f"old {seq % 2}")
+        return draft
+
+
+def test_a_note_tells_neighbours_that_left_for_other_reasons_as_one_range() -> None:
+    with manager(_Forgets(), {"kind": "left_out_note", "share": 0.3}) as cm:
+        thread, call = start(cm)
+        for n in range(8):
+            step(thread, call, n, LOG)
+            call = thread.assemble()
+        notes = [d for d in call.ledger.decisions if d.policy == "left_out_note"]
+        text = call.to_text()
+    assert len({d.policy for d in call.ledger.decisions if d.action == "drop"}) == 2
+    assert [d.why for d in notes] == ["what was seen in m1-4, which left"]
+    assert "make room: m1-4." in text

@@ -180,3 +180,31 @@ def test_what_waited_is_remembered_by_another_process(tmp_path: Any) -> None:
     held = [turn(n) for n in range(8)]
     assert held == sorted(held)
     assert held[-1] > held[-2] > 0
+
+
+def test_an_edit_waits_behind_a_result_that_was_shown_once() -> None:
+    """What only the call before showed at its end is no part of what an edit would move."""
+    once = {"kind": "read_once", "fill": 0.0, "over_share": 0.05}
+    config = {
+        "backend": BACKEND,
+        "budget": {"window": 60_000, "reply_reserve": 64},
+        "policies": [once, {**EAGER, "keep_recent": 2}, "cacheable_prefix"],
+        "schedule": Planned(plan=frozenset()),
+    }
+    sizes = [500, 500, 500, 500, 1500, 500, 1500, 500]
+    with contextkit.load(config) as manager:
+        thread = manager.thread("t")
+        thread.append({"role": "user", "content": "Go on."})
+        for n, size in enumerate(sizes):
+            call = thread.assemble()
+            asked = {
+                "id": f"c{n}",
+                "type": "function",
+                "function": {"name": "f", "arguments": "{}"},
+            }
+            thread.record(call, {"role": "assistant", "content": None, "tool_calls": [asked]})
+            thread.append({"role": "tool", "tool_call_id": f"c{n}", "content": f"name_{n} " * size})
+        ledgers = thread.turns()
+    assert sum(any(d.volatile for d in ledger.decisions) for ledger in ledgers) == 2
+    assert [any("waits" in note for note in led.notes) for led in ledgers[4:]] == [True] * 4
+    assert not any(ledger.prefix.moved for ledger in ledgers)

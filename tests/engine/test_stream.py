@@ -51,7 +51,7 @@ def pocket() -> Any:
 
 @pytest.fixture(scope="module")
 def pocket_engine() -> Engine:
-    return Engine.load("pocket", pool_tokens=1024)
+    return Engine.load("pocket", device="cpu", pool_tokens=1024)
 
 
 def load(model: Any, **settings: Any) -> Engine:

@@ -216,6 +216,8 @@ def test_the_command_shows_a_table_json_and_a_plot(tmp_path: Path) -> None:
     assert rows["contextkit"]["recall"][1]["value"] == 100
     wrong = CliRunner().invoke(app, [*asked, "--method", "magic"])
     assert wrong.exit_code == 2
+    nowhere = CliRunner().invoke(app, [*asked, "--plot", str(tmp_path)])
+    assert (nowhere.exit_code, "it is a folder" in nowhere.stderr) == (2, True)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,19 @@ def test_without_the_extra_there_is_one_clear_sentence() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     says = 'ConfigError inspector: starlette is not installed; pip install "contextkit[inspector]"'
     assert done.stdout.strip() == says, done.stderr
+
+
+def test_the_form_takes_a_token_and_no_more(lived: contextkit.ContextManager) -> None:
+    """Nobody who was not let in may fill the memory."""
+    app = create_app(lived, token=TOKEN)
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(10_000):
+            read += 1
+            yield b"x" * 1000
+
+    told = ask(app, "/enter", "POST", content=endless())
+    assert told.status_code == 413
+    assert read < 10

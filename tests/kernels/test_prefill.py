@@ -104,8 +104,8 @@ def test_write(dtype: Any) -> None:
         if slot >= 0:
             expected[0][slot // 16, :, slot % 16] = k[token]
             expected[1][slot // 16, :, slot % 16] = v[token]
-    for function in (write_slots, plain.write):
+    for function, where in (write_slots, slots), (plain.write, plain.slots_of(slots, 16)):
         pools = keys.clone(), values.clone()
-        function(*pools, k, v, slots)
+        function(*pools, k, v, where)
         assert torch.equal(pools[0], expected[0])
         assert torch.equal(pools[1], expected[1])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import pytest
 
 import contextkit
+from contextkit import plugins
 from contextkit.compression import ProtectedMass
 from contextkit.compression.methods import NAMES
+from contextkit.compression.scoring import Asked, SurprisalScorer
 
 ROWS = [{"id": n, "name": f"user {n}", "note": "all is well"} for n in range(60)]
 _NUMBERS = re.compile(r"[\d,]+(?= tokens requested| achieved)")
@@ -127,3 +130,33 @@ def test_every_method_under_the_policy(method: str) -> None:
         assert 0 < achieved <= requested
         assert made.handle is not None
         assert ESSAY in thread.expand(made.handle).text
+
+
+class Together(SurprisalScorer):
+    """Counts the texts that it is asked about at once."""
+
+    model: str = ""
+    asked: ClassVar[list[int]] = []
+
+    @property
+    def at_once(self) -> int:
+        return 8
+
+    def score_many(self, asked: Sequence[Asked]) -> list[list[float]]:
+        self.asked.append(len(asked))
+        return super().score_many(asked)
+
+
+def test_the_texts_of_one_step_are_asked_about_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(plugins._registered, ("scorers", "together"), Together)
+    Together.asked.clear()
+    told = {"method": "llmlingua", "scorer": "together", "keep_recent": 1, "rate": 0.3}
+    with manager(4000, over_tokens=200, **told) as cm:
+        thread = cm.thread("t")
+        for n in range(5):
+            thread.append(turn(n, f"Result {n}. {ESSAY}"))
+        call = thread.assemble("what now?")
+    results = [m.text for m in call.messages if m.tool_results]
+    assert [text.startswith(f"Result {n}.") for n, text in enumerate(results)] == [True] * 5
+    assert [len(text) < 0.5 * len(ESSAY) for text in results] == [True] * 4 + [False]
+    assert Together.asked[:2] == [4, 4], "a document of each, then a segment of each"

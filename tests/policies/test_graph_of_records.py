@@ -8,7 +8,7 @@ import pytest
 
 import contextkit
 from contextkit.memo import Memo
-from contextkit.recall.memory import Hit
+from contextkit.recall.hits import Hit
 from contextkit.recall.passages import Passage
 from contextkit_policies._records.build import space_of
 from contextkit_policies._records.graph import Record
@@ -89,6 +89,16 @@ def test_what_was_built_is_used_in_another_process_too(tmp_path: Any) -> None:
         call = cm.thread("t").assemble(QUESTION)
         assert call.to_text() == text
         assert not any("no records" in note for note in call.ledger.notes)
+
+
+def test_a_build_searches_by_vectors_however_long_the_thread_is() -> None:
+    with _manager("graph_of_records") as cm:
+        thread = cm.thread("t")
+        _fill(thread, 120)
+        cm.background.close()  # nobody else makes the vectors
+        policy: Any = cm.policies[0]
+        assert policy.build(thread) > 0
+        assert thread.memory.notes == ()
 
 
 def test_records_made_meanwhile_are_seen_at_the_next_turn() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,9 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contextkit.documents import Chunk, Document, content_digest
+from contextkit.errors import StoreBusy
+from contextkit.log import Entry
 from contextkit.manager import ContextManager, load
 from contextkit.recall import rows, shelf
 from contextkit.recall.memory import Memory
+from contextkit.store import ThreadRecord
+from contextkit.stores.memory import MemoryHistory
 from contextkit.thread import Thread
 from tests.recall.conftest import Opened
 from tests.recall.test_vectors import Letters
@@ -192,6 +197,47 @@ def test_a_damaged_segment_is_made_again(opened: Opened, monkeypatch: pytest.Mon
     cm.history.save_memo("default", space, dict.fromkeys(keys, b"\x00damaged"))
     later = opened()
     assert found(later.thread("t").memory, "kayak") == before
+
+
+class Interrupted(MemoryHistory):
+    """A history that another process holds now and then."""
+
+    def entries(self, thread: ThreadRecord, start: int, stop: int) -> list[Entry]:
+        self._interrupt()
+        return super().entries(thread, start, stop)
+
+    def save_memo(self, tenant: str, space: str, items: Mapping[str, bytes]) -> None:
+        self._interrupt()
+        super().save_memo(tenant, space, items)
+
+    def _interrupt(self) -> None:
+        if waiting and waiting.pop(0):
+            raise StoreBusy("another process writes")
+
+
+waiting: list[bool] = []
+
+
+@given(st.lists(st.booleans(), max_size=20))
+def test_an_interrupted_reading_goes_on_where_it_stopped(interruptions: list[bool]) -> None:
+    waiting.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shelf, "SEGMENT", 4)
+        patch.setattr(shelf, "PAGE", 8)
+        store = Interrupted()
+        cm = load({"history": store})
+        thread = cm.thread("t")
+        thread.append(said([*TALK, *TALK[:3]]))
+        memory = Memory(store, thread.record_)
+        waiting[:] = interruptions
+        for _ in range(len(interruptions) + 1):
+            with contextlib.suppress(StoreBusy):
+                memory.refresh()
+        thread.append(said([*TALK[3:]]))
+        waiting.clear()
+        ids = [f"m{n}" for n in range(16)]
+        assert memory.row_ids() == ids
+        assert Memory(store, thread.record_).row_ids() == ids
 
 
 def test_a_fork_remembers_what_came_before_it(opened: Opened) -> None:

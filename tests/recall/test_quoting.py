@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contextkit.log import next_entry
 from contextkit.messages import Message, TextPart
-from contextkit.recall.memory import Hit
+from contextkit.recall.hits import Hit
 from contextkit.recall.packing import fill
 from contextkit.recall.passages import LONGEST, Passage, passages_of, read_time, split
 from contextkit.recall.quoting import quote
@@ -75,7 +75,7 @@ def test_of_equally_likely_ones_the_shorter_goes_first() -> None:
 
 def test_a_heading_is_paid_once() -> None:
     hits = [Hit(Passage(f"m{n}", "x", at=day), 1.0, n, "") for n, day in enumerate("aab")]
-    taken = fill(hits, lambda hit: 10, 40, heading_of=lambda hit: (hit.passage.at, 10))
+    taken = fill(hits, lambda hit: 10, 40, headings_of=lambda hit: [(hit.passage.at, 10)])
     assert [hit.handle for hit in taken] == ["m0", "m1"]
 
 
@@ -93,10 +93,26 @@ def test_passages_stand_in_their_order_under_their_days() -> None:
         "[Wed 8 May 2024]",
         "m2 Ann: first",
         "Bob: second",
-        "[Thu 9 May 2024]",
+        "[Thu 9 May]",
         "m7 Bob: later",
     ]
     assert [p.handle for p in order(passages)] == ["d2.0", "m2", "m3", "m7"]
+
+
+def test_a_year_is_said_where_it_is_another_than_above() -> None:
+    days = ("2023-12-30", "2023-12-31", "2024-01-01", "2024-01-02")
+    passages = [
+        Passage(f"m{3 * n}", "word", "Ann", day, 3 * n, 3 * n + 1) for n, day in enumerate(days)
+    ]
+    headings = [line for line in render(passages).text.splitlines() if line.startswith("[")]
+    assert headings == ["[Sat 30 Dec 2023]", "[Sun 31 Dec]", "[Mon 1 Jan 2024]", "[Tue 2 Jan]"]
+    hits = [Hit(p, 4.0 - n, n + 1, "") for n, p in enumerate(passages)]
+
+    def whole(chosen: Any) -> int:
+        return len(render([hit.passage for hit in chosen]).text)
+
+    room = whole(hits) + len("\n")  # what a year costs is paid once, or the last one would not fit
+    assert quote(hits, room, line_tokens=len, whole_tokens=whole, fence_tokens=whole([])) == hits
 
 
 def test_only_the_very_next_message_stands_without_its_handle() -> None:

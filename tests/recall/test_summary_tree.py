@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import contextkit
+from contextkit.recall.hits import Hit
 from contextkit.recall.lexical import Lexical
-from contextkit.recall.memory import Hit
 from contextkit.recall.passages import Passage
 from contextkit.recall.quoting import says_again
 from contextkit.recall.rendering import render

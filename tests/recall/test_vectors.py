@@ -141,7 +141,7 @@ def test_a_block_reads_the_passage_before_it_but_keeps_only_its_own() -> None:
 def test_the_words_of_a_question_find_themselves() -> None:
     embedder = Letters()
     kept = read_blocks(embedder, [["red fox", "blue whale"]], [""])[0][1]
-    asked = read_query(embedder, "a whale")
+    asked = read_query(embedder, ["a whale"])
     assert asked.tokens is not None
     found = best_matches(asked.tokens[1:], kept.passages())
     assert found[1, 0] > 0.9 > found[0, 0] + 0.2

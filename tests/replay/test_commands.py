@@ -64,6 +64,35 @@ def test_replay_writes_a_report(run: Run) -> None:
     assert Path("out.html").read_text().startswith("<!doctype html>")
 
 
+def test_replay_bridges_pauses_where_that_is_asked_for(run: Run) -> None:
+    Path("short.yaml").write_text("- {kind: cacheable_prefix, ttl: 5m}\n")
+    said = conversation(1, n_calls=24)
+    for n, message in enumerate(said):
+        message["timestamp"] = 10.0 * n + 480.0 * (n // 8)
+    Path("paused.jsonl").write_text(json.dumps({"id": "r", "messages": said}))
+    plain, kept = (
+        run("replay", "paused.jsonl", "-p", "short.yaml", "--no-baseline", *more).stdout
+        for more in ([], ["--keep-warm"])
+    )
+    heads, row, *_ = kept.splitlines()
+    assert heads.split()[-1] == "warm"
+    assert int(row.split()[-1]) > 0
+    assert "warm" not in plain.splitlines()[0]
+    assert float(row.split()[1]) < float(plain.splitlines()[1].split()[1])
+
+
+def test_a_row_is_a_line_where_nothing_is_wrapped(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = run("replay", "runs.jsonl", "-p", "a.yaml").stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines[:3]] == [
+        "configuration",
+        "everything, cached",
+        "a",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -73,6 +102,9 @@ def test_replay_writes_a_report(run: Run) -> None:
         (["replay", "runs.jsonl", "-p", "none.yaml"], "none.yaml: cannot be read"),
         (["replay", "runs.jsonl", "--tokenizer", "bert"], "no tokenizer 'bert'"),
         (["tune", "runs.jsonl", "a.yaml", "b.yaml"], "one configuration"),
+        # What cannot be written is told before anything is read.
+        (["tune", "none.jsonl", "-o", "none/found.yaml"], "there is no folder none"),
+        (["replay", "none.jsonl", "--html", "."], "it is a folder"),
     ],
 )
 def test_mistakes_end_with_one_line(run: Run, arguments: list[str], says: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import contextkit
 from contextkit import replay
+from contextkit.draft import Draft
+from contextkit.policy import Policy, Stage, Turn
 from contextkit.replay.clock import moments
 from contextkit.replay.grounding import Grounded
 from contextkit.replay.outcome import figures
@@ -198,3 +200,22 @@ def test_nobody_is_asked(provider: replay.Provider) -> None:
 
 def test_grounded_counts_add() -> None:
     assert Grounded(3, 2, 3) + Grounded(1, 0, 1) == Grounded(4, 2, 4)
+
+
+class _Before(Policy):
+    """Notes what it is told of the call before."""
+
+    kind: ClassVar[str] = "before"
+    stage: ClassVar[Stage] = Stage.SHRINK
+
+    def apply(self, draft: Draft, turn: Turn) -> Draft:
+        before = turn.last_call
+        return draft.note("none" if before is None else f"{len(before.messages)} messages before")
+
+
+def test_policies_know_the_call_before_as_in_a_thread() -> None:
+    run = recording({"id": "r", "messages": conversation(3, n_calls=4)})
+    outcome = replay.run(run, {"policies": [_Before()]}, PROVIDER)
+    notes = [call.ledger.notes[-1] for call in outcome.calls if call.ledger]
+    n_shown = [f"{call.n_before} messages before" for call in outcome.calls[:-1]]
+    assert notes == ["none", *n_shown]

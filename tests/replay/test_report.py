@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from contextkit import replay
+from contextkit.replay import charts
 from contextkit.replay.report import render
 
 from .making import conversation, recording, recordings
@@ -87,3 +88,14 @@ def test_it_is_readable_on_a_phone_and_in_the_dark(page: str) -> None:
     assert "prefers-color-scheme: dark" in page
     assert "@media (max-width: 40rem)" in page
     assert "data-label=" in page
+
+
+@pytest.mark.parametrize("n_values", [1, 2, 400, 401, 799, 1_000])
+def test_a_line_has_few_points_and_ends_where_its_values_do(n_values: int) -> None:
+    drawn = charts.lines([[float(n) for n in range(n_values)]], "so far")
+    (points,) = re.findall(r'points="([^"]*)"', drawn)
+    places = [tuple(map(float, point.split(","))) for point in points.split()]
+    assert len(places) <= charts.MAX_COLUMNS + 1
+    assert places[0][0] == 0.0
+    assert places[-1][0] == (charts.WIDTH if n_values > 1 else 0.0)
+    assert places == sorted(places, key=lambda place: place[0])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -67,6 +69,34 @@ def test_a_search_goes_on_where_it_stood(provider: replay.Provider, tmp_path: Pa
     assert len(torn.rows) == len(kept) - 1
     _tune(provider, Constraints(), torn, 15)
     assert len(Memory(path).rows) == len(kept), "the torn line was written anew"
+
+
+def test_what_was_replayed_is_known_by_all_that_it_goes_by(provider: replay.Provider) -> None:
+    """Recordings of two files may have one id; times and the schedule change the figures too."""
+    memory = Memory()
+
+    def cost(run: replay.Recording, **fields: Any) -> float:
+        setup = replay.Setup("start", {**START.fields, **fields})
+        tuner = Tuner([run], provider, Constraints(), memory=memory)
+        row = tuner.trial(setup, tuner.train).row
+        assert (
+            row["cost"] == replay.compare([run], [setup], provider).summaries[0].to_json()["cost"]
+        )
+        return float(row["cost"])
+
+    run, other = RUNS[0], replace(RUNS[1], id=RUNS[0].id)
+    paused = replace(run, calls=tuple(replace(c, at=n * 400.0) for n, c in enumerate(run.calls)))
+    clearing = [
+        {"kind": "tool_results", "keep_recent": 1, "high_water": 0, "min_gain": 0},
+        "cacheable_prefix",
+    ]
+    wide: dict[str, Any] = {"budget": {"window": 9000}, "policies": clearing}
+    costs = [cost(run), cost(other), cost(paused), cost(run, **wide)]
+    costs.append(cost(run, **wide, schedule=None))
+    assert len(set(costs)) == len(memory.rows) == 5
+    tuner = Tuner([run, other], provider, Constraints(), memory=memory)
+    both = {tuner.trial(START, [one]).row["cost"] for one in tuner.train}
+    assert both == set(costs[:2])
 
 
 def test_the_yaml_is_a_configuration(provider: replay.Provider, tmp_path: Path) -> None:

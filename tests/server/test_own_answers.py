@@ -77,3 +77,12 @@ def test_a_script_at_its_end_is_an_error_of_the_api(client: OpenAI) -> None:
             model="x", messages=[{"role": "user", "content": "three"}], stream=True
         )
     assert told.value.status_code >= 500
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, "9", 1.5])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_limit_that_is_none_is_refused(own: Running, name: str, limit: object) -> None:
+    sent = {"model": "m", "messages": [{"role": "user", "content": "hi"}], name: limit}
+    told = http.post(f"{own.url}/chat/completions", json=sent)
+    assert told.status_code == 400
+    assert told.json()["error"]["message"].startswith(f"{name}: must be a whole number")

@@ -11,12 +11,13 @@ import pytest
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 import contextkit
-from contextkit import searchable
 from contextkit.embedders.hashing import HashingEmbedder
-from contextkit.embedding import embed, embed_all
+from contextkit.embedding import Embedder, embed
 from contextkit.errors import ConfigError, VectorsMismatch
 from contextkit.manager import ContextManager
 from contextkit.plugins import register
+from contextkit.recall.memory import Memory
+from contextkit.store import HistoryStore
 from contextkit.stores.memory import MemoryHistory
 from contextkit.thread import Thread
 from contextkit.vector_index import VectorIndex
@@ -43,20 +44,22 @@ class Counted(BaseModel):
 register("embedders", Counted)
 
 
+def index_of(history: HistoryStore, vectors: VectorStore, embedder: Embedder) -> VectorIndex:
+    return VectorIndex(history, vectors, embedder, lambda record: Memory(history, record, embedder))
+
+
 def sync(index: VectorIndex, name: str, tenant: str = "acme", **limit: int) -> int:
     thread = opened(index.history, name, tenant)
-    rows = [row for page in searchable.pages(index.history, thread) for row in page]
-    texts = [text for _, text in rows]
-    vectors = embed_all(index.history, tenant, index.embedder, texts)
-    return index.sync(thread, [handle for handle, _ in rows], vectors, **limit)
+    ids, vectors, n_final = Memory(index.history, thread, index.embedder).row_vectors()
+    return index.sync(thread, ids, vectors, n_final=n_final, **limit)
 
 
 def test_threads_are_found_in_their_own_rows(vectors: VectorStore) -> None:
     history = MemoryHistory()
-    index = VectorIndex(history, vectors, EMBEDDER)
+    index = index_of(history, vectors, EMBEDDER)
     for name in ("one", "two"):
         grow(history, opened(history, name), *(f"{name}: the gate is B {i}" for i in range(40)))
-        assert sync(index, name) == 0
+        assert sync(index, name) == 40
     thread = opened(history, "two")
     (query,) = embed(EMBEDDER, ["two: the gate is B 17"])
     hits = index.search(thread, query.tolist(), top_k=3)
@@ -72,13 +75,11 @@ def test_only_what_is_missing_is_written_and_as_much_as_allowed(vectors: VectorS
     history = MemoryHistory()
     thread = opened(history)
     grow(history, thread, *(f"text {i}" for i in range(30)), "🛫", "  ")
-    index = VectorIndex(history, vectors, EMBEDDER)
-    assert sync(index, "t", limit=12) == 18
-    assert sync(index, "t", limit=12) == 6
-    assert sync(index, "t", limit=12) == 0
+    index = index_of(history, vectors, EMBEDDER)
+    assert [sync(index, "t", limit=12) for _ in range(4)] == [12, 24, 31, 31]
     assert vectors.count("acme") == 30
     vectors.delete("acme", [f"{thread.id}/m4", f"{thread.id}/m5"])
-    assert sync(VectorIndex(history, vectors, EMBEDDER), "t") == 0
+    assert sync(index_of(history, vectors, EMBEDDER), "t") == 31
     assert vectors.count("acme") == 30
     assert list(index.check("acme")) == []
 
@@ -87,8 +88,8 @@ def test_a_small_index_of_another_embedder_is_made_again(vectors: VectorStore) -
     history = MemoryHistory()
     for name in ("one", "two"):
         grow(history, opened(history, name), "hello", "there")
-        sync(VectorIndex(history, vectors, HashingEmbedder(dimension=32)), name)
-    index = VectorIndex(history, vectors, EMBEDDER)
+        sync(index_of(history, vectors, HashingEmbedder(dimension=32)), name)
+    index = index_of(history, vectors, EMBEDDER)
     assert [problem.what for problem in index.check("acme")] == [
         "the index is of hashing-32-v1 (32 dimensions), configured is hashing-64-v1 (64 dimensions); "
         "run `contextkit reindex`"
@@ -105,12 +106,12 @@ def test_a_large_index_of_another_embedder_is_only_named(
     monkeypatch.setattr("contextkit.vector_index.SMALL", 1)
     history = MemoryHistory()
     grow(history, opened(history), "hello", "there")
-    sync(VectorIndex(history, vectors, HashingEmbedder(dimension=32)), "t")
-    index = VectorIndex(history, vectors, EMBEDDER)
+    sync(index_of(history, vectors, HashingEmbedder(dimension=32)), "t")
+    index = index_of(history, vectors, EMBEDDER)
     with pytest.raises(VectorsMismatch, match=r"made by hashing-32-v1 \(32 dimensions\), those of"):
         sync(index, "t")
     index.rebuild("acme")
-    assert sync(index, "t") == 0
+    assert sync(index, "t") == 2
     assert list(index.check("acme")) == []
 
 
@@ -153,7 +154,7 @@ def test_what_is_wrong_is_named_and_reindexing_helps(
     history = MemoryHistory()
     thread = opened(history)
     grow(history, thread, *(f"text number {i}" for i in range(40)))
-    index = VectorIndex(history, vectors, EMBEDDER)
+    index = index_of(history, vectors, EMBEDDER)
     sync(index, "t")
     break_it(vectors, str(thread.id))
     assert [problem.what for problem in index.check("acme")] == said
@@ -204,7 +205,7 @@ def test_without_vectors_or_embedder_there_is_nothing_to_reindex(config: dict[st
 
 def test_several_threads_sync_at_once(vectors: VectorStore) -> None:
     history = MemoryHistory()
-    index = VectorIndex(history, vectors, EMBEDDER)
+    index = index_of(history, vectors, EMBEDDER)
     for name in "abcdef":
         grow(history, opened(history, name), *(f"{name} said number {i}" for i in range(20)))
     workers = [threading.Thread(target=sync, args=(index, name)) for name in "abcdef" * 2]

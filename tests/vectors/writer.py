@@ -11,10 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from contextkit import searchable
 from contextkit.embedders.hashing import HashingEmbedder
-from contextkit.embedding import embed_all
 from contextkit.errors import StoreError
+from contextkit.recall.memory import Memory
 from contextkit.store import ThreadRecord
 from contextkit.stores.chroma import ChromaVectors
 from contextkit.stores.sql import SqlHistory
@@ -27,13 +26,13 @@ EMBEDDER = HashingEmbedder(dimension=64)
 
 def open_index(folder: Path) -> VectorIndex:
     history = SqlHistory(url=f"sqlite:///{folder}/history.db")
-    return VectorIndex(history, ChromaVectors(path=folder / "vectors"), EMBEDDER)
+    vectors = ChromaVectors(path=folder / "vectors")
+    return VectorIndex(history, vectors, EMBEDDER, lambda record: Memory(history, record, EMBEDDER))
 
 
 def sync(index: VectorIndex, thread: ThreadRecord) -> None:
-    rows = [row for page in searchable.pages(index.history, thread) for row in page]
-    vectors = embed_all(index.history, thread.tenant, EMBEDDER, [text for _, text in rows])
-    index.sync(thread, [handle for handle, _ in rows], vectors)
+    ids, vectors, n_final = Memory(index.history, thread, EMBEDDER).row_vectors()
+    index.sync(thread, ids, vectors, n_final=n_final)
 
 
 def remark(number: int) -> str:

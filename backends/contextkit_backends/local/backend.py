@@ -114,6 +114,14 @@ class LocalBackend(BaseModel):
         """Exact where the chat template is additive; see `HuggingFaceCounter`."""
         return HuggingFaceCounter(self.tokenizer, display_name(self.model, self._folder))
 
+    def load(self) -> None:
+        """The model into memory, once; else the first call does it.
+
+        Raises `ConfigError` where there is no such model or a package is missing, `EngineError` where the
+        engine can't run it.
+        """
+        _ = self._engine
+
     def complete(self, call: Call) -> Reply:
         """Ask and wait. Raises `ContextOverflow` before any work where the prompt is too long."""
         return self.complete_many([call])[0]

@@ -201,6 +201,18 @@ def torch_dtype(name: str) -> Any:
     return found
 
 
+def quick_dtype(device: str) -> str:
+    """bfloat16 on a CPU that multiplies it natively (AVX-512 BF16, AMX), or else `auto`.
+
+    Such products take a quarter of the time of float32; for what is compared, not said, that is enough.
+    """
+    torch = require("torch")
+    probe: Any = getattr(torch.cpu, "get_capabilities", None)
+    known: Mapping[str, Any] = probe() if probe else {}
+    native = any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    return "bfloat16" if native and checked_device(device) == "cpu" else "auto"
+
+
 def _dtype(torch: Any, device: str, dtype: str) -> Any:
     if dtype != "auto":
         return torch_dtype(dtype)

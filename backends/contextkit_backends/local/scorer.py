@@ -1,33 +1,41 @@
 """`{kind: local}` scorer: a causal model in this process tells how many bits words say.
 
 What was read stays in the engine's cache: a word is scored on a branch of it and costs its own tokens.
-Short texts are read several in one pass. The engine keeps sinks and a window, so a reading has no end.
+Whatever is asked at once is read in few passes, readings that go on beside texts that begin. The engine
+keeps sinks and a window, so a reading has no end.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import itemgetter
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from contextkit.compression.scoring import Asked
-from contextkit.compression.spans import Word
-from contextkit_backends.local.load import find_folder, read_json, require
+from contextkit.errors import NotFinite
+from contextkit_backends.local.load import find_folder, quick_dtype, read_json, require
 from contextkit_backends.local.tokenizer import read_tokenizer_json
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy.typing as npt
 
-    from contextkit_backends.local.engine import Engine, Stream
+    from contextkit_backends.local.engine import Engine
 
 _loading = Lock()
 _engines: dict[str, Loaded] = {}
+READINGS = {"cpu": 8, "cuda": 256}
+"""Texts that are worth reading side by side."""
+ROOM_TOKENS = 1024
+"""What a reading needs beside its window: sinks, a segment, pages begun."""
+PASS_LOGITS = 1 << 28
+"""Logits of one pass on a GPU; on a CPU a pass is as long as the engine's chunks."""
 
 
 class LocalScorer(BaseModel):
@@ -40,35 +48,34 @@ class LocalScorer(BaseModel):
         default="pocket", description="A shipped model, a folder, a Hugging Face name"
     )
     device: str = Field(default="auto", description="`auto`, or a torch device")
-    dtype: str = Field(default="auto", description="`auto`, or a torch dtype")
+    dtype: str = Field(
+        default="auto",
+        description="A torch dtype; `auto`: bfloat16 where products in it are fast, or else float32",
+    )
     window: int = Field(
         default=1024, ge=64, description="Tokens of what was read that are looked at"
     )
     threads: int | None = Field(default=None, ge=1, description="Threads of a CPU")
+
+    @property
+    def at_once(self) -> int:
+        """How many texts are worth asking about side by side: as many as there are pages for, at most."""
+        paged = _loaded(self).engine.paged
+        if paged is None:
+            return 1
+        fit = paged.pages.n_pages * paged.settings.page_tokens // (2 * (self.window + ROOM_TOKENS))
+        return max(1, min(READINGS.get(paged.model.device.type, 1), fit))
 
     def open(self) -> LocalReading:
         """A reading of nothing so far. Raises `ConfigError` where the model can't be loaded."""
         return LocalReading(_loaded(self))
 
     def score_many(self, asked: Sequence[Asked]) -> list[list[float]]:
-        """Bits of the units of several texts, each behind its own context; short ones in one pass."""
-        loaded = _loaded(self)
-        found: list[list[float]] = [[] for _ in asked]
-        jobs = [loaded.job(each) for each in asked]
-        order = sorted(range(len(jobs)), key=lambda i: len(jobs[i].ids))
-        for group in _groups(order, jobs, loaded.engine.settings.chunk_tokens):
-            for index, bits in zip(group, loaded.run([jobs[i] for i in group]), strict=True):
-                found[index] = _by_unit(asked[index].units, jobs[index].ends, bits)
-        return found
+        """Bits of the units of several texts, each behind its own context and reading.
 
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Ids to read, of which those from `first` on are scored; where these end in their text."""
-
-    ids: Sequence[int]
-    first: int
-    ends: Sequence[int]
+        Raises `NotFinite` for broken weights, `PoolExhausted`, `ConfigError`.
+        """
+        return _loaded(self).score(asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,79 +86,100 @@ class Loaded:
     tokenizer: Any
     opening: int
 
-    def encode(self, text: str) -> tuple[list[int], list[int]]:
-        """Ids, and where in the text each ends."""
-        made = self.tokenizer.encode(text, add_special_tokens=False)
-        return list(made.ids), [end for _, end in made.offsets]
+    def score(self, asked: Sequence[Asked]) -> list[list[float]]:
+        """Reads every context, then every text on a branch that is let go."""
+        texts = self._encode([each.text for each in asked])
+        contexts = self._encode([each.context for each in asked])
+        readings = _own(asked)
+        told: Any = require("contextkit_backends.local.engine.nats").Told
+        self._nats(
+            [
+                told(reading.sequence, reading.grow(context.ids))
+                for reading, context in zip(readings, contexts, strict=True)
+                if reading is not None and context.ids
+            ]
+        )
+        branches: list[Any] = []
+        with self.engine.lock:
+            for reading, context, text in zip(readings, contexts, texts, strict=True):
+                past = [self.opening, *context.ids] if reading is None else reading.pending
+                if text.ids:
+                    branch = self.open() if reading is None else reading.sequence.fork()
+                    branches.append(told(branch, [*past, *text.ids[:-1]], text.ids))
+        found = iter(self._nats(branches, closes=True))
+        return [
+            _by_unit(each.ends, text.offsets, next(found) if text.ids else np.zeros(0))
+            for each, text in zip(asked, texts, strict=True)
+        ]
 
-    def job(self, asked: Asked) -> Job:
-        """One text behind its context."""
-        before = self.encode(asked.context)[0] if asked.context else []
-        ids, ends = self.encode(asked.text)
-        return Job([self.opening, *before, *ids], 1 + len(before), ends)
+    def open(self) -> Any:
+        """An empty sequence, whose pages are not published: no other text begins with a part of it."""
+        with self.engine.lock:
+            sequence = self.engine.open_sequence()
+        if self.engine.paged is not None:
+            sequence.chain = None
+        return sequence
 
-    def run(self, jobs: Sequence[Job]) -> list[list[float]]:
-        """Bits of what each job asks for."""
-        paged = self.engine.paged
-        if len(jobs) > 1 and paged is not None and min(len(job.ids) for job in jobs) > 1:
-            return self._run_together(jobs, paged)
-        return [self._run_alone(job) for job in jobs]
-
-    def _run_alone(self, job: Job) -> list[float]:
-        if not job.ends:
-            return []
-        with self.engine.stream() as stream:
-            if job.first > 1:
-                stream.extend(job.ids[: job.first - 1], every=False)
-            logits = stream.extend(job.ids[job.first - 1 :])
-        return _bits(logits[:-1], job.ids[job.first :])
-
-    def _run_together(self, jobs: Sequence[Job], paged: Any) -> list[list[float]]:
-        row: Any = require("contextkit_backends.local.engine.batch").Row
-        sequences = [paged.open() for _ in jobs]
-        try:
-            with self.engine.lock:
-                rows = [row(s, job.ids) for s, job in zip(sequences, jobs, strict=True)]
-                logits = paged.step(rows, every=True)
-        finally:
-            for sequence in sequences:
-                sequence.close()
-        found: list[list[float]] = []
-        at = 0
-        for job in jobs:
-            own = logits[at + job.first - 1 : at + len(job.ids) - 1]
-            found.append(_bits(own, job.ids[job.first :]) if job.ends else [])
-            at += len(job.ids)
+    def _encode(self, texts: Sequence[str]) -> list[Any]:
+        found: list[Any] = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return found
 
+    def _nats(self, told: Sequence[Any], *, closes: bool = False) -> list[Any]:
+        """-log p of what each says, as arrays; the sequences are closed behind their pass if so said."""
+        engine: Any = require("contextkit_backends.local.engine.nats")
+        most = self._pass_tokens
+        read: list[tuple[list[int], Any]] = []
+        try:
+            for group in engine.passes(told, most):
+                if len(group) > 1 or len(told[group[0]].token_ids) <= most:
+                    read.append((group, self.engine.nats([told[n] for n in group])))
+                else:
+                    whole = told[group[0]]
+                    cuts = range(0, len(whole.token_ids), most)
+                    parts = [self.engine.nats([whole.part(at, at + most)]) for at in cuts]
+                    read.append((group, require("torch").cat(parts)))
+                if closes:
+                    self._close(told[n].sequence for n in group)
+        finally:
+            if closes:
+                self._close(one.sequence for one in told)
+        return _in_order(read, told)
 
+    def _close(self, sequences: Any) -> None:
+        with self.engine.lock:
+            for sequence in sequences:
+                sequence.close()
+
+    @property
+    def _pass_tokens(self) -> int:
+        engine = self.engine
+        if engine.model.device.type == "cpu":
+            return engine.settings.chunk_tokens
+        vocabulary: int = engine.model.get_input_embeddings().num_embeddings
+        return max(engine.settings.chunk_tokens, PASS_LOGITS // vocabulary)
+
+
+@dataclass(eq=False)
 class LocalReading:
-    """A stream of the engine, and what it expects next."""
+    """A sequence of the engine, and the tokens that it is told next: they were said, but not yet read."""
 
-    def __init__(self, loaded: Loaded) -> None:
-        self._loaded = loaded
-        self._stream: Stream = loaded.engine.stream()
-        self._expected: Tensor = self._stream.extend([loaded.opening], every=False)
+    _loaded: Loaded
+    sequence: Any = field(init=False)
+    pending: list[int] = field(init=False)
 
-    def score(self, text: str, units: Sequence[Word]) -> list[float]:
-        """Bits of each unit of `text` behind what was read; reads nothing."""
-        ids, ends = self._loaded.encode(text)
-        if not ids:
-            return [0.0] * len(units)
-        torch = require("torch")
-        with self._stream.fork() as branch:
-            logits = torch.cat([self._expected, branch.extend(ids)[:-1]])
-        return _by_unit(units, ends, _bits(logits, ids))
+    def __post_init__(self) -> None:
+        self.sequence, self.pending = self._loaded.open(), [self._loaded.opening]
 
-    def read(self, text: str) -> None:
-        """What comes is behind this."""
-        ids, _ = self._loaded.encode(text)
-        if ids:
-            self._expected = self._stream.extend(ids, every=False)
+    def grow(self, ids: Sequence[int]) -> list[int]:
+        """`ids` were said too; the tokens that have to be read for it."""
+        read = [*self.pending, *ids[:-1]]
+        self.pending = [ids[-1]]
+        return read
 
     def close(self) -> None:
-        """Gives the stream's pages back."""
-        self._stream.close()
+        """Gives the sequence's pages back."""
+        with self._loaded.engine.lock:
+            self.sequence.close()
 
     def __enter__(self) -> Self:
         return self
@@ -163,6 +191,19 @@ class LocalReading:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _own(asked: Sequence[Asked]) -> list[LocalReading | None]:
+    """The readings, each of this kind of scorer and there once."""
+    found: list[LocalReading | None] = []
+    for reading in (each.reading for each in asked):
+        if reading is not None and not isinstance(reading, LocalReading):
+            raise TypeError(f"score_many: {type(reading).__name__} is a reading of another scorer")
+        found.append(reading)
+    kept = [reading for reading in found if reading is not None]
+    if len({*map(id, kept)}) < len(kept):
+        raise ValueError("score_many: a reading stands in one question at a time")
+    return found
 
 
 def _loaded(scorer: LocalScorer) -> Loaded:
@@ -180,7 +221,7 @@ def _load(scorer: LocalScorer) -> Loaded:
     engine = kind.load(
         scorer.model,
         device=scorer.device,
-        dtype=scorer.dtype,
+        dtype=quick_dtype(scorer.device) if scorer.dtype == "auto" else scorer.dtype,
         window=scorer.window,
         threads=scorer.threads,
     )
@@ -192,33 +233,34 @@ def _load(scorer: LocalScorer) -> Loaded:
     return Loaded(engine, tokenizer, opening if isinstance(opening, int) else min(engine.eos))
 
 
-def _groups(order: Sequence[int], jobs: Sequence[Job], most: int) -> list[list[int]]:
-    """Jobs that are read in one pass: together at most so many tokens, or one alone."""
-    groups: list[list[int]] = []
-    spent = 0
-    for index in order:
-        n = len(jobs[index].ids)
-        if not groups or spent + n > most:
-            groups.append([])
-            spent = 0
-        groups[-1].append(index)
-        spent += n
-    return groups
+def _in_order(read: Sequence[tuple[list[int], Any]], told: Sequence[Any]) -> list[Any]:
+    """The passes' answers, one array for each that was told, bits."""
+    found: list[Any] = [None] * len(told)
+    if not read:
+        return found
+    whole: Any = require("torch").cat([nats for _, nats in read])
+    bits = whole.cpu().numpy() / math.log(2)
+    if not np.isfinite(bits).all():
+        raise NotFinite(
+            "the scorer's logits are NaN or infinite; the weights may be broken, or float16 too narrow "
+            "for this model (try dtype=bfloat16)"
+        )
+    at = 0
+    for group, _ in read:
+        for n in group:
+            found[n] = bits[at : at + len(told[n].then)]
+            at += len(told[n].then)
+    return found
 
 
-def _bits(logits: Tensor, ids: Sequence[int]) -> list[float]:
-    """Bits of each id under the logits before it."""
-    torch = require("torch")
-    wanted = torch.tensor(list(ids), device=logits.device)
-    nats: Any = logits.logsumexp(-1) - logits.gather(-1, wanted[:, None])[:, 0]
-    bits: list[float] = (nats / math.log(2)).tolist()
-    return bits
-
-
-def _by_unit(units: Sequence[Word], ends: Sequence[int], bits: Sequence[float]) -> list[float]:
+def _by_unit(
+    ends: Sequence[int], offsets: Sequence[tuple[int, int]], bits: npt.NDArray[np.float64]
+) -> list[float]:
     """Bits of each unit: of the tokens that end in it, for a token begins with the blank before it."""
-    found = [0.0] * len(units)
-    stops = [unit.stop for unit in units]
-    for end, bit in zip(ends, bits, strict=True):
-        found[min(bisect_right(stops, end - 1), len(units) - 1)] += bit
+    if not ends:
+        return []
+    stops = np.array(ends, dtype=np.int64)
+    last = np.fromiter(map(itemgetter(1), offsets), dtype=np.int64, count=len(offsets))
+    of = np.minimum(np.searchsorted(stops, last - 1, side="right"), len(ends) - 1)
+    found: list[float] = np.bincount(of, weights=bits, minlength=len(ends)).tolist()
     return found

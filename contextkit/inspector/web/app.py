@@ -30,6 +30,8 @@ from contextkit.manager import ContextManager
 HERE = Path(__file__).parent
 LONGEST = 64
 """Characters of a handle."""
+LONGEST_FORM = 4096
+"""Bytes of the form that asks for the token: whoever sends it is nobody known."""
 MOST_LISTENERS = 64
 """Live connections at a time."""
 
@@ -99,8 +101,13 @@ class _Site:
         """The form that asks for the token, and its answer."""
         if request.method == "GET":
             return self._page("enter.html", is_wrong=False)
-        body = (await request.body())[:4096].decode("utf-8", "replace")
-        if self.guard.accepts(parse_qs(body).get("token", [""])[0].strip()):
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > LONGEST_FORM:
+                raise HTTPException(413, f"a token and no more: {LONGEST_FORM} bytes")
+        form = parse_qs(body.decode("utf-8", "replace"))
+        if self.guard.accepts(form.get("token", [""])[0].strip()):
             return self.guard.admit(RedirectResponse("/", 303))
         return self._page("enter.html", status=401, is_wrong=True)
 

@@ -15,8 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 COMMON = ("hypothesis", "pytest", "starlette", "uvicorn")
 APART = {
+    "langchain": ("langgraph", "langchain-openai"),
     "litellm": (),
-    "llama-index": ("llama-index-llms-anthropic",),
+    "llama-index": ("llama-index-llms-anthropic", "anthropic<1", "llama-index-llms-openai"),
     "google-adk": ("openai", "anthropic"),
     "strands": ("openai", "anthropic"),
     "autogen": ("autogen-agentchat", "autogen-ext[openai]"),

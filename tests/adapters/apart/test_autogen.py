@@ -15,6 +15,7 @@ from contextkit.manager import ContextManager
 from tests.adapters import scenario
 from tests.adapters.managers import RESERVE, question
 from tests.adapters.scenario import MODEL, QUICK, SLOW, SYSTEM, check, made, questions, ready
+from tests.adapters.test_examples import run_block
 from tests.fakes.answers import Answer, Failure
 from tests.fakes.provider import FakeProvider
 
@@ -177,3 +178,9 @@ def test_a_history_lasts_and_begins_anew(tmp_path: Path) -> None:
             assert manager.verify() == []
 
     asyncio.run(read(asyncio.run(write())))
+
+
+def test_the_block_of_the_page(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_block("AutoGen", provider, monkeypatch, tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.adapters.scenario import (
     questions,
     ready,
 )
+from tests.adapters.test_examples import run_block
 from tests.fakes.answers import Answer, Failure
 from tests.fakes.provider import FakeProvider
 
@@ -183,3 +185,9 @@ def test_calls_without_ids_are_known_by_their_place() -> None:
     ]
     assert [c.id for m in read for c in m.tool_calls] == ["adk-0", "adk-1", "adk-2"]
     assert [r.call_id for m in read for r in m.tool_results] == ["adk-1", "adk-0", "adk-2"]
+
+
+def test_the_block_of_the_page(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_block("Google ADK", provider, monkeypatch, tmp_path)

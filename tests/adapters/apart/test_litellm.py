@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.adapters.scenario import (
     ready,
     run_tool,
 )
+from tests.adapters.test_examples import run_block
 from tests.fakes.answers import Failure, saying
 from tests.fakes.provider import FakeProvider
 
@@ -242,3 +244,11 @@ def test_keys_of_the_proxy_are_tenants(
         (record,) = manager.threads(key)
         history = manager.thread(record.name, tenant=key).history()
         assert said(history)[-1][1] == f"Hello, {key}."
+    kept = {id(each._known) for each in hooks._conversations.values()}
+    assert len(kept) == 1, "what is kept at hand is bounded for all tenants together"
+
+
+def test_the_block_of_the_page(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_block("LiteLLM", provider, monkeypatch, tmp_path)

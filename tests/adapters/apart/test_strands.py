@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.adapters.scenario import (
     questions,
     ready,
 )
+from tests.adapters.test_examples import run_block
 from tests.fakes.answers import Answer, Failure
 from tests.fakes.provider import FakeProvider
 
@@ -172,8 +174,12 @@ def claude_of(provider: FakeProvider, manager: ContextManager, **more: Any) -> A
 def test_what_was_sent_before_is_read_from_the_cache(provider: FakeProvider) -> None:
     with manager_of({"kind": "anthropic", "model": CLAUDE, "api_key": "k"}) as manager:
         agent = claude_of(provider, manager)
-        for asked in questions(12):
-            agent(asked)
+
+        async def go() -> None:
+            for asked in questions(12):
+                await agent.invoke_async(asked)
+
+        asyncio.run(go())
         check_cached(provider, manager)
         assert provider.window == WINDOW
         assert "cachePoint" not in str(agent.messages)
@@ -184,3 +190,9 @@ def test_marks_of_the_users_own_are_left_to_him(provider: FakeProvider) -> None:
     with manager_of({"kind": "anthropic", "model": CLAUDE, "api_key": "k"}) as manager:
         claude_of(provider, manager, system_prompt=own)(question(1))
     assert [str(seen.body).count("cache_control") for seen in provider.seen] == [1, 1]
+
+
+def test_the_block_of_the_page(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_block("Strands Agents", provider, monkeypatch, tmp_path)

@@ -21,9 +21,11 @@ from torch import Tensor
 from contextkit_backends.local import kernels
 from contextkit_backends.local.engine.adapter import AttentionLayer
 from contextkit_backends.local.engine.batch import Batch, Prefill
+from contextkit_backends.local.engine.behind import can_gather, gathered, is_turned, together
 from contextkit_backends.local.engine.context import Call
 from contextkit_backends.local.engine.fresh import Group, grouped
 from contextkit_backends.local.engine.pool import KVPool
+from contextkit_backends.local.kernels.gathered import Gathered
 
 
 class PagedForward:
@@ -34,8 +36,10 @@ class PagedForward:
     ):
         self.batch, self.pool, self.layers = batch, pool, layers
         self.positions: Tensor | None = batch.positions[None]
+        self._slots = kernels.slots_of(batch.slots, pool.page_tokens)
         self._turns: dict[int, tuple[Tensor, Tensor]] = {}
         self._groups: dict[tuple[int, ...], list[Group | Prefill]] = {}
+        self._behind: list[tuple[Gathered, bool, list[Prefill]]] | None = None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, call: Call) -> Tensor:
         """`query [1, Hq, n, D]` and new `key`, `value` to `[1, n, Hq, Dv]`."""
@@ -44,7 +48,7 @@ class PagedForward:
         keys, values = self.pool.keys[place], self.pool.values[place]
         packed = self.pool.packed[place] if self.pool.packed else None
         q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
-        kernels.write(keys, values, k, v, batch.slots)
+        kernels.write(keys, values, k, v, self._slots)
         q_head = self._turned(seen, q) if batch.turned else None
         said: dict[str, Any] = {
             "scale": call.scale,
@@ -56,8 +60,10 @@ class PagedForward:
         out = torch.empty(
             (q.shape[0], q.shape[1], values.shape[-1]), dtype=q.dtype, device=q.device
         )
+        answered = self._gather(q, q_head, keys, values, out, call)
         n = batch.n_decode
-        if batch.decode is not None:
+        told = bool(batch.decodes) and answered.issuperset(range(n))
+        if batch.decode is not None and not told:
             turned = None if q_head is None else q_head[:n]
             out[:n] = kernels.decode(q[:n], turned, keys, values, batch.decode, **said)
         fresh = [part for part in batch.prefills if _attends_to_itself_alone(part, call)]
@@ -69,7 +75,7 @@ class PagedForward:
             out[new] = kernels.dense_prefill(
                 q[None, new], k[None, new], v[None, new], scale=call.scale
             )[0]
-        answered = {part.start for part in fresh}
+        answered |= {part.start for part in fresh}
         for part in batch.prefills:
             if part.start in answered:
                 continue
@@ -79,6 +85,31 @@ class PagedForward:
                 q[new], turned, keys, values, part.meta, part.first_position, **said
             )
         return out[None]
+
+    def _gather(
+        self,
+        q: Tensor,
+        q_head: Tensor | None,
+        keys: Tensor,
+        values: Tensor,
+        out: Tensor,
+        call: Call,
+    ) -> set[int]:
+        """Answers what goes on behind its past and may be told together; returns where it begins."""
+        if self.pool.packed or not can_gather(call, q.dtype, q.device):
+            return set()
+        if self._behind is None:
+            size, n_heads = self.pool.page_tokens, q.shape[1]
+            going_on = [p for p in self.batch.prefills if not _attends_to_itself_alone(p, call)]
+            if q.device.type == "cpu":
+                going_on += self.batch.decodes
+            self._behind = [
+                (gathered(parts, size, q.dtype, q.device), is_turned(parts), parts)
+                for parts in together(going_on, n_heads, size, q.device)
+            ]
+        for group, turned, _ in self._behind:
+            group.attend(q, q_head if turned else None, keys, values, out, call.scale)
+        return {part.start for _, _, parts in self._behind for part in parts}
 
     def _together(self, fresh: list[Prefill]) -> list[Group | Prefill]:
         """Worked out once for all layers of a kind."""

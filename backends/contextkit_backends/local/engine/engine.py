@@ -9,7 +9,7 @@ from collections.abc import Generator
 from collections.abc import Sequence as Items
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from contextkit_backends.local.engine.generate import (
 )
 from contextkit_backends.local.engine.kept import KeptSequences
 from contextkit_backends.local.engine.limits import most_positions
+from contextkit_backends.local.engine.nats import Told, nats
 from contextkit_backends.local.engine.paged import Paged
 from contextkit_backends.local.engine.pool_cache import PoolCache
 from contextkit_backends.local.engine.runner import Runner
@@ -112,7 +113,7 @@ class Engine:
             model = load_model(
                 folder, device=device, dtype=dtype, trust_remote_code=trust_remote_code
             )
-        elif not isinstance(model, torch.nn.Module):
+        elif not isinstance(model, cast("type[Any]", torch.nn.Module)):
             raise ConfigError(
                 f"model: {type(model).__name__} is neither a name, a folder nor a transformers model"
             )
@@ -166,6 +167,23 @@ class Engine:
                 logits = torch.cat([read(r.sequence, r.token_ids, every=False) for r in rows])
             self.n_decode_steps += all(len(row.token_ids) == 1 for row in rows)
         return logits
+
+    def nats(self, told: Items[Told]) -> Tensor:
+        """Read tokens of several sequences at once; -log p of what each says stands behind: fp32 `[n]`.
+
+        In the order of `told`. Errors as of `step`, and ConfigError for a token that the model lacks.
+        """
+        with self.lock:
+            for one in told:
+                self.check_tokens([*one.token_ids, *one.then[-1:]], one.sequence.n_cached, "nats")
+            if self.paged is not None:
+                return self.paged.nats(told)
+            found = [self._unpaged_nats(one) for one in told]
+            return torch.cat(found)
+
+    def _unpaged_nats(self, told: Told) -> Tensor:
+        logits = self.unpaged.read(told.sequence, told.token_ids, every=bool(told.then))
+        return nats(logits[len(logits) - len(told.then) :], told.then)
 
     def cache(self, batch_size: int = 1) -> PoolCache:
         """A transformers cache on this engine's pages, for `model.generate(past_key_values=…)`."""
@@ -257,12 +275,12 @@ class Engine:
 
     def check_tokens(self, token_ids: Items[int], n_cached: int, name: str) -> None:
         """ConfigError for a token that the model does not know, ContextOverflow beyond its positions."""
-        for place, token in enumerate(token_ids):
-            if not 0 <= token < self._n_tokens:
-                raise ConfigError(
-                    f"{name}: token {token} at place {place} is not one of this model's "
-                    f"{self._n_tokens} (0 … {self._n_tokens - 1})"
-                )
+        if token_ids and not 0 <= min(token_ids) <= max(token_ids) < self._n_tokens:
+            place = next(n for n, t in enumerate(token_ids) if not 0 <= t < self._n_tokens)
+            raise ConfigError(
+                f"{name}: token {token_ids[place]} at place {place} is not one of this model's "
+                f"{self._n_tokens} (0 … {self._n_tokens - 1})"
+            )
         if self._longest is not None and n_cached + len(token_ids) > self._longest:
             raise ContextOverflow(
                 f"{name}: {n_cached} tokens and {len(token_ids)} more are over the {self._longest} "

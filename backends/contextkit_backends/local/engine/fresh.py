@@ -14,6 +14,7 @@ from torch import Tensor
 
 from contextkit_backends.local import kernels
 from contextkit_backends.local.engine.batch import Prefill
+from contextkit_backends.local.kernels.gathered import padded
 
 MOST_PADDING = 2
 """How many times as long as the shortest sequence of a group the longest may be."""
@@ -24,7 +25,7 @@ class Group:
     """Sequences answered by one call."""
 
     at: Tensor
-    """int64 `[rows, longest]`: where each token is in the batch; padding, behind the others, is token 0."""
+    """int64 `[rows, longest]`: places in the batch; padding, behind the others, is the row's first."""
     places: Tensor
     """int64 `[n]`: where the tokens are in the batch …"""
     cells: Tensor
@@ -33,16 +34,9 @@ class Group:
     @classmethod
     def of(cls, parts: Items[Prefill], device: torch.device) -> Group:
         """The group of these parts of a batch."""
-        longest = max(part.stop - part.start for part in parts)
-        at: list[list[int]] = []
-        cells: list[int] = []
-        for row, part in enumerate(parts):
-            n = part.stop - part.start
-            at.append([*range(part.start, part.stop), *[0] * (longest - n)])
-            cells += range(row * longest, row * longest + n)
-        places = [place for part in parts for place in range(part.start, part.stop)]
-        tensors = (torch.tensor(x, dtype=torch.int64, device=device) for x in (at, places, cells))
-        return cls(*tensors)
+        starts = torch.tensor([[part.start] for part in parts])
+        counts = torch.tensor([[part.stop - part.start] for part in parts])
+        return cls(*padded(starts, counts, device))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, out: Tensor, scale: float) -> None:
         """Fill the group's rows of `out [n, Hq, Dv]` from those of `q`, `k` and `v`."""

@@ -197,7 +197,7 @@ class DecodeGraphs:
             n_decode=n,
             decode=meta,
         )
-        return self.paged.forward(batch)
+        return self.paged.forward(batch).float()
 
 
 class Answers:

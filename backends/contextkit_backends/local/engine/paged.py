@@ -20,6 +20,7 @@ from contextkit_backends.local.engine.attention import PagedForward
 from contextkit_backends.local.engine.batch import Batch, Row, make_batch, reserve
 from contextkit_backends.local.engine.cache import PagedCache
 from contextkit_backends.local.engine.context import running
+from contextkit_backends.local.engine.nats import Told, nats
 from contextkit_backends.local.engine.pool import KVPool, LayerShape, choose_size
 from contextkit_backends.local.engine.prefix import PrefixIndex
 from contextkit_backends.local.engine.sequence import Sequence
@@ -103,11 +104,25 @@ class Paged:
         """
         if self.adapted.one_row and len(rows) > 1:
             return torch.cat([self.step([row], every=every) for row in rows])
+        return self._read(rows, [len(row.token_ids) for row in rows] if every else None).float()
+
+    def nats(self, told: Items[Told]) -> Tensor:
+        """Read each row's tokens; what its `then` says behind them, fp32 `[n]`, in the order of `told`.
+
+        Errors as of `step`. Nothing is read back to the host.
+        """
+        if self.adapted.one_row and len(told) > 1:
+            return torch.cat([self.nats([one]) for one in told])
+        logits = self._read([one.row for one in told], [len(one.then) for one in told])
+        return nats(logits, [token for one in told for token in one.then])
+
+    def _read(self, rows: Items[Row], n_last: Items[int] | None) -> Tensor:
+        """Logits of each row's last tokens, in the model's dtype; the tokens are in the sequences then."""
         slots = reserve(rows)
         try:
             first = rows[0].sequence
             self._cache.n_seen = first.length - first.gap(first.length)
-            logits = self.forward(make_batch(rows, slots, self.model.device), every=every)
+            logits = self.forward(make_batch(rows, slots, self.model.device, n_last))
         except BaseException as error:
             for row in rows:
                 row.sequence.abandon()
@@ -122,14 +137,14 @@ class Paged:
             self.n_computed += len(row.token_ids)
         return logits
 
-    def forward(self, batch: Batch, *, every: bool = False) -> Tensor:
-        """Logits fp32 of a batch's last tokens `[rows, vocab]`, or of every token `[n, vocab]`.
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits of a batch's last tokens `[rows, vocab]`, in the model's dtype.
 
         Keys and values are written to the batch's slots; sequences are not touched. Reads nothing back to
         the host, so that it can be captured in a CUDA graph.
         """
         extra: dict[str, Any] = {}
-        if self._picks_logits and not every:
+        if self._picks_logits:
             extra["logits_to_keep"] = batch.last
         with torch.inference_mode(), running(PagedForward(batch, self.pool, self.places)):
             logits: Tensor = self.model(
@@ -139,9 +154,7 @@ class Paged:
                 use_cache=True,
                 **extra,
             ).logits[0]
-            if not every and not self._picks_logits:
-                logits = logits[batch.last]
-            return logits.float()
+            return logits if self._picks_logits else logits[batch.last]
 
 
 def _working_tokens(settings: EngineSettings) -> int:

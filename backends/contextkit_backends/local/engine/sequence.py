@@ -69,6 +69,15 @@ class Sequence:
         """By how many positions the query at `position` is rotated back for the head's keys."""
         return max(0, self.low(position) - self.head)
 
+    def gaps(self, first: int, stop: int) -> list[int]:
+        """The gaps of the positions `first … stop - 1`."""
+        least = max(0, self.floor - self.head)
+        if self.window is None:
+            return [least] * (stop - first)
+        grows = min(max(first, least + self.head + self.window), stop)
+        behind = self.head + self.window
+        return [least] * (grows - first) + [*range(grows - behind, stop - behind)]
+
     @property
     def n_cached(self) -> int:
         """Tokens that the next query sees without itself."""

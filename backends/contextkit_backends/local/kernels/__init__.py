@@ -21,10 +21,12 @@ __all__ = [
     "decode",
     "dense_prefill",
     "prefill",
+    "slots_of",
     "write",
 ]
 
 PLANNED_TOKENS = 8192
+SHORT_TOKENS = 1024
 
 
 def decode(
@@ -89,6 +91,10 @@ def dense_prefill(q: Any, k: Any, v: Any, *, scale: float) -> Any:
     """Causal attention of fresh sequences over themselves: `[rows, n, n_heads, D]` to `[…, Dv]`."""
     import torch
 
+    if not q.is_cuda and q.dtype == torch.bfloat16 and q.shape[1] <= SHORT_TOKENS:
+        from .dense import causal
+
+        return causal(q, k, v, scale)
     with _planless() if q.is_cuda and q.shape[1] < PLANNED_TOKENS else nullcontext():
         out = torch.nn.functional.scaled_dot_product_attention(
             q.transpose(1, 2),
@@ -108,8 +114,13 @@ def _planless() -> Any:
     return attention.sdpa_kernel([kinds.FLASH_ATTENTION, kinds.EFFICIENT_ATTENTION, kinds.MATH])
 
 
+def slots_of(slots: Any, page_tokens: int) -> Any:
+    """What `write` is told, once for all layers: slots are `page * P + offset`, negative for padding."""
+    return slots if slots.is_cuda else plain.slots_of(slots, page_tokens)
+
+
 def write(keys_pool: Any, values_pool: Any, k: Any, v: Any, slots: Any) -> None:
-    """Write `k`, `v` `[n, n_kv_heads, D]` to `slots` (`page * P + offset`); negative ones are padding."""
+    """Write `k`, `v` `[n, n_kv_heads, D]` to what `slots_of` made of their slots."""
     if not k.is_cuda:
         plain.write(keys_pool, values_pool, k, v, slots)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -57,13 +57,30 @@ def prefill(
     return _attend_row(q, q_head, keys, values, meta, 0, first_position, scoring, packed)
 
 
-def write(keys: Any, values: Any, k: Any, v: Any, slots: Any) -> None:
-    """Put `[n, n_kv_heads, D]` where the slots say; a negative slot is padding."""
+class Slots(NamedTuple):
+    """Which tokens are written, and where."""
+
+    kept: Any
+    """int64: those that are no padding; None: all."""
+    page: Any
+    offset: Any
+
+
+def slots_of(slots: Any, page_tokens: int) -> Slots:
+    """`page * P + offset` taken apart; a negative slot is padding."""
     kept = (slots >= 0).nonzero().squeeze(1)
-    page_tokens = keys.shape[2]
-    page, offset = slots[kept] // page_tokens, slots[kept] % page_tokens
-    keys[page, :, offset] = k[kept].to(keys.dtype)
-    values[page, :, offset] = v[kept].to(values.dtype)
+    whole = len(kept) == len(slots)
+    slots = slots if whole else slots[kept]
+    return Slots(None if whole else kept, slots // page_tokens, slots % page_tokens)
+
+
+def write(keys: Any, values: Any, k: Any, v: Any, slots: Slots) -> None:
+    """Put `[n, n_kv_heads, D]` where the slots say."""
+    kept, page, offset = slots
+    if kept is not None:
+        k, v = k[kept], v[kept]
+    keys[page, :, offset] = k.to(keys.dtype)
+    values[page, :, offset] = v.to(values.dtype)
 
 
 def dequantise(packed: PackedPages, pages: Any) -> tuple[Any, Any]:
