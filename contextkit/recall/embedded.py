@@ -23,7 +23,7 @@ from contextkit.recall.vectors import Pace, PlainVectors
 if TYPE_CHECKING:
     from contextkit.vector_index import VectorIndex
 
-AT_ONCE = 200
+AT_ONCE = 2000
 """Rows at the most that a turn embeds, or writes into the index; of more, none: they are left to a job."""
 PAGE = 1000
 """Rows that a job writes into the index between two looks at whether it is to stop."""
