@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from contextkit.draft import Draft, Protected
+from contextkit.contents import Protected
+from contextkit.draft import Draft
 from contextkit.errors import ContextKitError, PolicyError
 from contextkit.log_view import LogView, leading_system
 from contextkit.memo import Memo

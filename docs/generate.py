@@ -291,7 +291,7 @@ def _entry(name: str, value: Any) -> str:
         said = _attribute_docstrings(value)
         shown = [field for field in fields(value) if not field.name.startswith("_")]
         out += [_item(f"{field.name}: {field.type}", said.get(field.name, "")) for field in shown]
-    for member, held in vars(value).items():
+    for member, held in _members(value).items():
         inner = held.__func__ if isinstance(held, classmethod | staticmethod) else held
         if member.startswith("_") or not inspect.getdoc(inner):
             continue
@@ -300,6 +300,12 @@ def _entry(name: str, value: Any) -> str:
         elif isinstance(inner, property | cached_property):
             out.append(_item(member, _prose(inner)))
     return "\n\n".join(part for part in out if part)
+
+
+def _members(cls: type[Any]) -> dict[str, Any]:
+    """What a class has by name, its shipped bases' first."""
+    bases = [base for base in reversed(cls.__mro__) if base.__module__.split(".")[0] in SHIPPED]
+    return {name: held for base in bases for name, held in vars(base).items()}
 
 
 def _item(what: str, said: str) -> str:

@@ -6,15 +6,16 @@ from functools import cached_property
 from typing import Any
 
 import contextkit
-from contextkit import draft, piece
+from contextkit import contents, draft, piece
 
 
 def cached(cls: type[Any]) -> set[str]:
-    return {name for name, value in vars(cls).items() if isinstance(value, cached_property)}
+    members = {name: value for base in cls.__mro__ for name, value in vars(base).items()}
+    return {name for name, value in members.items() if isinstance(value, cached_property)}
 
 
 def test_every_cached_value_is_known_to_the_copy() -> None:
-    assert cached(draft.Draft) == {*draft._OF_PIECES, "tools_digest"}
+    assert cached(draft.Draft) == {*contents._OF_PIECES, "tools_digest"}
     assert cached(piece.Piece) == {"handle"}
 
 
