@@ -32,7 +32,8 @@ def recall(
         str, typer.Option(help="minilm, static, hashing, none; by default the best installed.")
     ] = "",
     budget: Annotated[
-        list[int] | None, typer.Option("--budget", "-b", help="Tokens; may be given several times.")
+        list[int] | None,
+        typer.Option("--budget", "-b", help="Tokens; may be given several times.", min=1),
     ] = None,
     method: Annotated[
         list[str] | None,

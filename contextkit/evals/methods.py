@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -177,7 +178,8 @@ class Recall:
         return choose
 
     def _thread(self, pool: Pool) -> Thread:
-        thread = self.manager.thread(f"recall/{pool.name}")
+        said = sha256("\0".join(item.line for item in pool.items).encode()).hexdigest()
+        thread = self.manager.thread(f"recall/{pool.name}/{said[:16]}")
         if pool.is_conversation:
             if not len(thread):
                 thread.append([dict(item.message()) for item in pool.items])

@@ -50,6 +50,8 @@ def test_an_index_is_made_again_and_verified(config: Path) -> None:
     assert (after.exit_code, after.stdout) == (0, "2 threads checked: nothing is wrong\n")
     one = runner.invoke(app, ["reindex", str(config), "--tenant", "other"])
     assert one.stdout == "1 thread: 5 rows in the vector index\n"
+    nobody = runner.invoke(app, ["reindex", str(config), "--tenant", "nobody"])
+    assert (nobody.exit_code, "nobody: has no threads" in nobody.stderr) == (2, True)
 
 
 def test_without_an_index_the_command_says_what_to_configure(tmp_path: Path) -> None:

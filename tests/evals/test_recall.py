@@ -167,6 +167,17 @@ def test_everything_is_found_where_everything_fits(
         assert outcome.tokens == pytest.approx((1.0,))
 
 
+def test_files_of_one_name_do_not_answer_for_each_other(
+    tmp_path: Path, manager: ContextManager
+) -> None:
+    other = json.loads(json.dumps(LOCOMO).replace("Miso", "Tofu").replace("kayak", "canoe"))
+    for records in (LOCOMO, other):
+        name, pools = load(written(tmp_path, records))
+        list(run(name, pools, [Recall(manager)], (2000,)))
+    said = [manager.thread(record.name).history() for record in manager.threads()]
+    assert sorted("Tofu" in messages[0].text for messages in said) == [False, True]
+
+
 def test_nothing_is_found_where_nothing_fits(tmp_path: Path, manager: ContextManager) -> None:
     name, pools = load(written(tmp_path, LOCOMO))
     for outcome in run(name, pools, methods(manager), (3,)):
@@ -216,6 +227,8 @@ def test_the_command_shows_a_table_json_and_a_plot(tmp_path: Path) -> None:
     assert rows["contextkit"]["recall"][1]["value"] == 100
     wrong = CliRunner().invoke(app, [*asked, "--method", "magic"])
     assert wrong.exit_code == 2
+    nothing = CliRunner().invoke(app, ["eval", "recall", str(path), "-b", "0"])
+    assert (nothing.exit_code, "--budget" in nothing.stderr) == (2, True)
     nowhere = CliRunner().invoke(app, [*asked, "--plot", str(tmp_path)])
     assert (nowhere.exit_code, "it is a folder" in nowhere.stderr) == (2, True)
 
