@@ -101,7 +101,10 @@ def test_the_block_of_a_page(
 def run_block(
     title: str, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> dict[str, Any]:
-    """Run the first block of a framework's section as it stands; what it has made."""
+    """Run the first block of a framework's section as it stands; what it has made.
+
+    Most blocks set an agent up and ask nothing: they fail by a name or an argument that is none.
+    """
     pages = (DOCS / name for name in ("adapters.md", "adapters_more.md"))
     text = "".join(page.read_text("utf-8") for page in pages)
     section = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]

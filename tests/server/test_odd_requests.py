@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -21,13 +22,11 @@ def spoken(running: Running, *parts: bytes) -> bytes:
     """What comes back for these bytes on a connection of its own, until it is closed."""
     with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
         answer = b""
-        try:
+        with suppress(ConnectionError):  # it may be closed while there is more to send
             for part in parts:
                 connection.sendall(part)
             while data := connection.recv(65536):
                 answer += data
-        except ConnectionError:  # closed while there was more to send
-            pass
         return answer
 
 
