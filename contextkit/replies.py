@@ -6,11 +6,13 @@ left out, so that a stored reply goes back as an assistant message any server ac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from contextkit.backend import Reply
 from contextkit.dialects import anthropic, openai, parse_message, responses
+from contextkit.dialects.fields import marked
 from contextkit.dialects.streams import (
     AnthropicCollector,
     ChatCollector,
@@ -19,9 +21,11 @@ from contextkit.dialects.streams import (
 )
 from contextkit.dialects.usage import anthropic_usage, chat_usage, inner, responses_usage
 from contextkit.errors import InvalidMessage
-from contextkit.messages import NO_EXTRA, Message
+from contextkit.messages import NO_EXTRA, Message, Part, TextPart
 
 Wire = Mapping[str, Any]
+_READ = ("message", "reasoning", "function_call", "custom_tool_call")
+"""Items of the Responses API that are read field by field; others are kept whole."""
 
 
 def plain(value: Any) -> Any:
@@ -157,14 +161,34 @@ def anthropic_message(wire: Wire) -> Message:
 
 def responses_message(output: Iterable[Wire]) -> Message:
     """The output items of a response as one assistant message."""
-    items = [responses.parse({k: v for k, v in item.items() if v is not None}) for item in output]
+    items = [responses.parse(_without_nulls(item)) for item in output]
     spoken = next((m for m in items if m.shape == "list" or m.extra), None)
     return Message(
         "assistant",
-        tuple(part for item in items for part in item.parts),
+        tuple(_parts_of(items)),
         extra=spoken.extra if spoken else NO_EXTRA,
         shape="list" if spoken else "",
     )
+
+
+def _parts_of(items: Iterable[Message]) -> Iterator[Part]:
+    """The parts of all items; where one message follows another, its first part says so."""
+    n_said = 0
+    for item in items:
+        parts = item.parts
+        if parts and isinstance(parts[0], TextPart):
+            if n_said:
+                begins = marked(parts[0].extra, **{responses.NEXT: dict(item.extra)})
+                parts = (replace(parts[0], extra=begins), *parts[1:])
+            n_said += 1
+        yield from parts
+
+
+def _without_nulls(item: Wire) -> Wire:
+    """An item as it is sent back; one that is kept whole may need its nulls."""
+    if item.get("type", "message") not in _READ:
+        return item
+    return {k: v for k, v in item.items() if v is not None}
 
 
 def _said(blocks: Any) -> list[dict[str, Any]]:

@@ -65,6 +65,7 @@ class Plan:
     """What recording a sealed call commits, once."""
 
     thread: Any
+    """Whose it is, until it was recorded: the thread holds its last call, and would hold itself."""
     draft: Draft
     base_version: int
     n_entries: int

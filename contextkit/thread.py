@@ -267,7 +267,7 @@ class Thread:
                 f"reply.role: {answer.message.role!r}; a reply is the assistant's, append the others"
             )
         plan: Plan | None = call.plan
-        if plan is None or plan.thread is not self:
+        if plan is None or (plan.thread is not self and not plan.is_recorded):
             raise ContextKitError(
                 f"this call was not assembled by thread {self.name!r}; record it there"
             )
@@ -275,7 +275,7 @@ class Thread:
             if plan.is_recorded:
                 raise ContextKitError("this call was recorded already; assemble the next one")
             ledger: Ledger = commit(self.manager, self._log, call, plan, answer, only_next)
-            plan.is_recorded, self.last_call = True, call
+            plan.is_recorded, plan.thread, self.last_call = True, None, call
         if self.manager.observer is not None:
             self.manager.observer.recorded(call, ledger, answer)
         return ledger
@@ -374,9 +374,9 @@ class Thread:
     ) -> Call:
         manager = self.manager
         new = [] if input is None else self._parse(input)
-        for index, message in enumerate(new):
-            if message.is_empty and message.role == "user":
-                raise InvalidMessage(f"input.{index}: empty; say something or leave the input out")
+        if new and new[-1].is_empty and new[-1].role == "user":
+            at = len(new) - 1
+            raise InvalidMessage(f"input.{at}: empty; say something or leave the input out")
         opening = [] if system is None else self._parse(parse_instructions(system))
         parsed_tools = tuple(parse_tools(tools))
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Lock
@@ -26,15 +27,20 @@ class Known:
 
     thread: Thread
     keys: list[bytes] = field(default_factory=list[bytes])
+    n_bytes: int = 0
+    """What its history takes, where that was told."""
 
 
 class KnownThreads:
     """Threads of all tenants, the longest unused forgotten. Safe to share."""
 
     def __init__(
-        self, n_threads: int = REMEMBERED_THREADS, n_entries: int = REMEMBERED_ENTRIES
+        self,
+        n_threads: int = REMEMBERED_THREADS,
+        n_entries: int = REMEMBERED_ENTRIES,
+        n_bytes: float = math.inf,
     ) -> None:
-        self._limits = n_threads, n_entries
+        self._limits = n_threads, n_entries, n_bytes
         self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
         self._alike: OrderedDict[tuple[str, str], OrderedDict[str, None]] = OrderedDict()
         self._lock = Lock()
@@ -48,14 +54,30 @@ class KnownThreads:
             return found
 
     def add(self, tenant: str, name: str, known: Known) -> None:
-        """Remember a thread; it stays even where it alone is over the limits."""
+        """Remember a thread; the newest stays even where it alone is over the limits."""
         with self._lock:
             self._known[tenant, name] = known
-            n_threads, n_entries = self._limits
-            held = sum(len(each.keys) for each in self._known.values())
-            while len(self._known) > 1 and (len(self._known) > n_threads or held > n_entries):
-                _, gone = self._known.popitem(last=False)
-                held -= len(gone.keys)
+            self._trim()
+
+    def weigh(self, tenant: str, name: str, n_bytes: int) -> None:
+        """Say what a thread's history takes, messages and all, which its thread keeps at hand."""
+        with self._lock:
+            found = self._known.get((tenant, name))
+            if found is not None:
+                found.n_bytes = n_bytes
+                self._trim()
+
+    def _trim(self) -> None:
+        held = list(self._known.values())
+        n_threads, n_entries = len(held), sum(len(each.keys) for each in held)
+        n_bytes = sum(each.n_bytes for each in held)
+        limits = self._limits
+        while n_threads > 1 and (
+            n_threads > limits[0] or n_entries > limits[1] or n_bytes > limits[2]
+        ):
+            _, gone = self._known.popitem(last=False)
+            n_threads, n_entries = n_threads - 1, n_entries - len(gone.keys)
+            n_bytes -= gone.n_bytes
 
     def forget(self, tenant: str) -> None:
         """Look at a tenant's threads anew: one of them is not there any more."""

@@ -124,5 +124,5 @@ def shared(left: Sequence[bytes], right: Sequence[bytes]) -> int:
 def _bare(value: Any) -> Any:
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value)
-        return {k: _bare(v) for k, v in items.items() if k != "extra"}
+        return {k: _bare(v) for k, v in items.items() if k != "extra" and v is not None}
     return [_bare(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value

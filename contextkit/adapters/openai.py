@@ -5,14 +5,14 @@
 
 Managed are `chat.completions.create/parse/stream` and `responses.create/parse/stream`, synchronous
 and asynchronous, streamed and not. Everything else passes through: other resources,
-`with_raw_response`, and Responses requests whose history the provider keeps (`previous_response_id`,
-`conversation`). Keep sending the whole history; a loop that cuts it itself begins a new thread at
-each cut.
+`with_raw_response`, Responses requests whose history the provider keeps (`previous_response_id`,
+`conversation`, `item_reference`), and chats in the form that came before tools (`function_call`). Keep
+sending the whole history; a loop that cuts it itself begins a new thread at each cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -69,7 +69,7 @@ def _wrap(client: Any, conversations: Conversations) -> Proxy:
 
 def _read_chat(request: Request) -> tuple[list[Message], list[Tool]] | None:
     messages = given(request, "messages")
-    if messages is None:
+    if messages is None or any(map(_is_before_tools, _listed(messages))):
         return None
     tools = parse_each(openai.parse_tool, given(request, "tools"), "tools")
     return parse_each(openai.parse, messages, "messages"), tools
@@ -104,9 +104,37 @@ def _read_responses(request: Request) -> tuple[list[Message], list[Tool]] | None
         messages.append(text_message("system", instructions))
     if isinstance(said, str):
         messages.append(text_message("user", said))
+    elif any(map(_is_kept_there, _listed(said))):
+        return None
     else:
         messages += _turns(said)
     return messages, parse_each(responses.parse_tool, given(request, "tools"), "tools")
+
+
+def _is_before_tools(message: Any) -> bool:
+    """Whether a message has the form that came before tools, without ids to pair by."""
+    return _field(message, "role") == "function" or bool(_field(message, "function_call"))
+
+
+def _is_kept_there(item: Any) -> bool:
+    """Whether an item stands for another that the provider has, or answers one of those."""
+    kind = _field(item, "type")
+    if kind == "function_call_output":
+        return _field(item, "call_id") is None
+    is_named = kind is None and _field(item, "role") is None and _field(item, "id") is not None
+    return is_named or kind == "item_reference"
+
+
+def _listed(values: Any) -> Sequence[Any]:
+    """Values that may be looked at twice."""
+    return cast("Sequence[Any]", values) if isinstance(values, list | tuple) else ()
+
+
+def _field(value: Any, name: str) -> Any:
+    """A field of a dictionary or of an SDK's object; None where it has none."""
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, Any]", value).get(name)
+    return getattr(value, name, None)
 
 
 def _turns(items: Any) -> list[Message]:

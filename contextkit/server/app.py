@@ -162,8 +162,10 @@ async def _nowhere(exchange: Exchange) -> None:
 
 def _shape(scope: Scope) -> Shape:
     """Whose API a request speaks: by its path, else by a header that only Anthropic's clients send."""
-    is_theirs = scope["path"].startswith("/v1/messages")
-    return "anthropic" if is_theirs or "anthropic-version" in Headers(scope=scope) else "openai"
+    for endpoint in ENDPOINTS:
+        if scope["path"].startswith(endpoint.path):
+            return endpoint.shape
+    return "anthropic" if "anthropic-version" in Headers(scope=scope) else "openai"
 
 
 def _is_json(headers: Headers) -> bool:

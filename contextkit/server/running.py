@@ -21,6 +21,9 @@ SWITCH_S = 0.0005
 """How long a thread may compute while others wait for the interpreter."""
 LONGEST_HEAD = 128 * 1024
 """Bytes of a request before its body; what came in one piece is taken whole."""
+STILL_THERE_S = 0.1, 10.0
+"""How soon, and at the longest how often, a client is tried that ended its side of the connection."""
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n)", re.IGNORECASE)
 
 
@@ -48,7 +51,8 @@ def server_of(
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
     )
     config.load()
-    config.http_protocol_class = _with_short_heads(_without_idlers(config.http_protocol_class))
+    protocol = _with_short_heads(_without_idlers(config.http_protocol_class))
+    config.http_protocol_class = _with_half_closed(protocol)
     return uvicorn.Server(config)
 
 
@@ -136,3 +140,42 @@ def _not_upgraded(data: bytes) -> bytes:
     end = data.find(b"\r\n\r\n") + len(b"\r\n")
     wish = _UPGRADE.search(data, 0, end)
     return _not_upgraded(data[: wish.start()] + data[wish.end() :]) if wish else data
+
+
+def _with_half_closed(protocol: Any) -> Any:
+    """The HTTP protocol with answers for clients that end their side behind a whole request.
+
+    What they send then is what a client sends that left. The two are told apart by an interim answer,
+    which every HTTP/1.1 client has to pass over (RFC 9110 §15.2) and nobody takes where it left: the
+    next one finds the connection gone. An answer that was begun can't be tried so; that client left.
+    """
+
+    class HalfClosed(protocol):  # type: ignore[misc]  # pyright: ignore[reportUntypedBaseClass]
+        """Goes on with a request whose client may still be there."""
+
+        _trial: Any = None
+
+        def eof_received(self) -> bool:
+            cycle: Any = self.cycle
+            if cycle is None or cycle.more_body or cycle.response_started:
+                return False
+            if cycle.scope["http_version"] != "1.1" or self.scheme != "http":
+                return False
+            cycle.keep_alive = False
+            self._try(STILL_THERE_S[0])
+            return True
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self._trial is not None:
+                self._trial.cancel()
+            super().connection_lost(exc)  # pyright: ignore[reportUnknownMemberType]
+
+        def _try(self, pause_s: float) -> None:
+            if self.transport.is_closing() or self.cycle.response_started:
+                return
+            if not self.pipeline:  # else the request under way is an earlier one
+                self.transport.write(_CONTINUE)
+            longer = min(2 * pause_s, STILL_THERE_S[1])
+            self._trial = self.loop.call_later(pause_s, self._try, longer)
+
+    return HalfClosed

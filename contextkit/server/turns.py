@@ -112,7 +112,7 @@ class Turns:
     def __init__(self, manager: ContextManager, remembered_bytes: int) -> None:
         self.manager = manager
         self.bodies = Bodies(remembered_bytes)
-        self._known = KnownThreads()
+        self._known = KnownThreads(n_bytes=remembered_bytes)
         self._tenants: OrderedDict[str, Conversations] = OrderedDict()
         self._lock = Lock()
 
@@ -120,7 +120,7 @@ class Turns:
         """Raises `Refusal`, `InvalidMessage`, `BudgetExceeded`, `StoreError`."""
         place = (tenant, endpoint.path, thread or "")
         body, match, read = self._parsed(endpoint, place, raw)
-        if read is None:
+        if read is None or _asks_nothing(read[0]):
             return Started(endpoint, body, raw)
         messages, tools = read
         n_head = 1 if body.fields.get(endpoint.head) else 0
@@ -159,6 +159,9 @@ class Turns:
 
     def remember(self, started: Started) -> None:
         """Keep the body of a recorded request, so that of the next one only what is new is read."""
+        if started.begun is not None:
+            thread = started.begun.thread
+            self._known.weigh(thread.tenant, thread.name, len(started.body.raw))
         known = _known(started.history) if started.history is not None else None
         if known is not None:
             self.bodies.add(started.place, known)
@@ -172,6 +175,11 @@ class Turns:
             while len(self._tenants) > TENANTS:
                 self._tenants.popitem(last=False)
             return found
+
+
+def _asks_nothing(messages: list[Message]) -> bool:
+    """Whether the newest message is an empty one of the user's; what of that is the provider's to say."""
+    return bool(messages) and messages[-1].role == "user" and messages[-1].is_empty
 
 
 def _read(endpoint: Endpoint, body: Body) -> tuple[list[Message], list[Tool]] | None:

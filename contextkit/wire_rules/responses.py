@@ -13,7 +13,7 @@ _INPUT_BLOCKS = {
     "input_text": "text",
     "input_image": "image_url file_id detail",
     "input_audio": "input_audio",
-    "input_file": "file_id file_url file_data filename",
+    "input_file": "file_id file_url file_data filename detail",
 }
 
 

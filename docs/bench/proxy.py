@@ -2,11 +2,15 @@
 
     python docs/bench/proxy.py latency --messages 10000 --pairs 300 --window 32768
     python docs/bench/proxy.py streams --streams 200 --seconds 300
+    python docs/bench/proxy.py streams --streams 50 --seconds 480 --characters 16000 --turns 10 \\
+        --remember-mib 32
 
 `latency`: a client that re-sends its whole history, one turn after another, each turn once straight and
 once through, in changing order; what is told is the difference of the two, to the first byte and to the
 last. `streams`: so many streams at once for so long, every event checked to be its own stream's; memory,
-connections and tasks of the proxy before and after. Client, upstream and proxy are three processes.
+connections and threads of the proxy every twenty seconds, with the bytes of bodies that it remembers. The
+last form reaches that bound early: memory must stay where it is then. Client, upstream and proxy are
+three processes.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ import httpx
 WORDS = "gate alpha seven luggage early train museum ticket river hotel coffee window".split()
 JSON = {"content-type": "application/json", "authorization": "Bearer sk-bench"}
 MODEL = "gpt-4o"
+EVERY_S = 20.0
 WARM = 6
 """Turns before the first that counts."""
 
@@ -100,7 +105,9 @@ def process(*command: str, **environment: str) -> Iterator[tuple[subprocess.Pope
 
 
 @contextmanager
-def both(window: int, folder: Path, pause_s: float) -> Iterator[tuple[str, str, int]]:
+def both(
+    window: int, folder: Path, pause_s: float, remember_mib: int = 256
+) -> Iterator[tuple[str, str, int]]:
     """The upstream's address, the proxy's, and the proxy's process id."""
     config = {
         "backend": {"kind": "openai", "model": MODEL, "api_key": "unused"},
@@ -111,6 +118,7 @@ def both(window: int, folder: Path, pause_s: float) -> Iterator[tuple[str, str, 
     path.write_text(json.dumps(config))
     with process(__file__, "upstream", PROXY_BENCH_PAUSE_S=str(pause_s)) as (_, direct):
         options = ["--config", str(path), "--upstream", direct, "--port", "0"]
+        options += ["--remember-mib", str(remember_mib)]
         with process("-m", "contextkit.cli", "serve", *options) as (child, through):
             httpx.get(f"{through}/healthz", timeout=60).raise_for_status()
             yield direct, through, child.pid
@@ -202,7 +210,11 @@ def streams(options: argparse.Namespace) -> None:
     """Many at once for a while: memory, connections, tasks, and whose events they were."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        both(32768, Path(folder), options.pause) as (_, through, pid),
+        both(options.window, Path(folder), options.pause, options.remember_mib) as (
+            _,
+            through,
+            pid,
+        ),
     ):
         asyncio.run(_streams(options, through, pid))
 
@@ -210,6 +222,7 @@ def streams(options: argparse.Namespace) -> None:
 async def _streams(options: argparse.Namespace, origin: str, pid: int) -> None:
     until = time.monotonic() + options.seconds
     done = [0] * options.streams
+    said = " ".join(random.Random(7).choices(WORDS, k=options.characters // 6))
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=options.streams)
     async with httpx.AsyncClient(timeout=120, limits=limits) as client:
 
@@ -217,21 +230,23 @@ async def _streams(options: argparse.Namespace, origin: str, pid: int) -> None:
             history: list[dict[str, str]] = []
             while time.monotonic() < until:
                 mark = f"{number}-{done[number]}"
-                history.append({"role": "user", "content": f"<{mark}> what is my mark?"})
+                question = f"{said[number % 97 :]} <{mark}> what is my mark?"
+                history.append({"role": "user", "content": question})
                 history.append(
                     {"role": "assistant", "content": await _ask(client, origin, history, mark)}
                 )
                 done[number] += 1
-                if len(history) > 60:
+                if len(history) >= 2 * options.turns:
                     history.clear()
 
         async def watch() -> None:
             while time.monotonic() < until:
+                since = options.seconds - (until - time.monotonic())
                 print(
-                    f"{options.seconds - (until - time.monotonic()):5.0f} s  {_state(pid)}",
+                    f"{since:5.0f} s  {_state(pid)}, {await _remembered(client, origin)}",
                     flush=True,
                 )
-                await asyncio.sleep(options.seconds / 6)
+                await asyncio.sleep(EVERY_S)
 
         await asyncio.gather(watch(), *(one(number) for number in range(options.streams)))
     await asyncio.sleep(2)
@@ -242,6 +257,13 @@ async def _streams(options: argparse.Namespace, origin: str, pid: int) -> None:
         r"^contextkit_(?:turns_total|requests_under_way)[^#\n]*", metrics, re.MULTILINE
     )
     print(f"streams {sum(done)}, all of them whole and their own; {'; '.join(told)}")
+
+
+async def _remembered(client: httpx.AsyncClient, origin: str) -> str:
+    told = (await client.get(f"{origin}/metrics")).text
+    held = re.search(r"^contextkit_remembered_bytes (\S+)", told, re.MULTILINE)
+    assert held is not None
+    return f"{float(held[1]) / 2**20:5.1f} MiB of bodies"
 
 
 async def _ask(client: httpx.AsyncClient, origin: str, history: list[Any], mark: str) -> str:
@@ -279,6 +301,11 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--pause", type=float, default=0.2, help="Seconds between events.")
+    parser.add_argument(
+        "--characters", type=int, default=0, help="Of each question, beside its mark."
+    )
+    parser.add_argument("--turns", type=int, default=30, help="Of a conversation.")
+    parser.add_argument("--remember-mib", type=int, default=256)
     options = parser.parse_args()
     {"latency": latency, "streams": streams, "upstream": lambda _: serve_upstream()}[options.what](
         options

@@ -155,3 +155,12 @@ def test_what_would_show_the_key_is_not_passed(proxy: Running, provider: FakePro
 def test_no_packing_by_any_spelling(proxy: Running) -> None:
     assert ask(proxy, content_encoding="Identity").status_code == 200
     assert ask(proxy, content_encoding="GZIP").status_code == 415
+
+
+def test_a_path_says_whose_api_is_spoken(proxy: Running) -> None:
+    """Gateways send the headers of all of them."""
+    sent = {"anthropic-version": "2023-06-01", "content-type": "application/json"}
+    answer = http.post(f"{proxy.url}/chat/completions", content=b"[]", headers=sent)
+    assert (answer.status_code, set(answer.json())) == (400, {"error"})
+    told = http.get(f"{proxy.origin}/nowhere", headers=sent)
+    assert (told.status_code, told.json()["type"]) == (404, "error")

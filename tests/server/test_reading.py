@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
+from weakref import ReferenceType, ref
 
 import pytest
 from hypothesis import given, settings
@@ -191,6 +193,27 @@ def test_only_what_is_new_is_read_again() -> None:
         other = turns.begin(CHAT_API, "u", None, raw).history
         assert other is not None
         assert other.n_known == 0
+
+
+def test_threads_out_of_hand_take_no_memory() -> None:
+    """Nothing but the memory of the bodies keeps a thread, and that without the cycle collector's help."""
+    with manager_of() as manager:
+        turns = Turns(manager, 20_000)
+        gc.disable()
+        try:
+            made: list[ReferenceType[Any]] = []
+            for number in range(30):
+                said = [{"role": "user", "content": f"{number} " + "word " * 1000}]
+                raw = json.dumps({"model": "m", "messages": said}).encode()
+                started = turns.begin(CHAT_API, "me", None, raw)
+                finish(turns, started)
+                assert started.begun is not None
+                made.append(ref(started.begun.thread))
+                del started
+            kept = [thread() is not None for thread in made]
+        finally:
+            gc.enable()
+    assert kept == [False] * 27 + [True] * 3
 
 
 def test_memory_stays_within_its_bytes() -> None:

@@ -9,7 +9,7 @@ there are too many.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from contextkit.call import CachePoint
 
@@ -70,9 +70,10 @@ def _can(block: dict[str, Any]) -> bool:
 def _holders(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The block and the blocks in it that carry a mark, in render order."""
     content = block.get("content")
-    if block.get("type") == "tool_result" and isinstance(content, list):
-        yield from (inner for inner in content if MARK in inner)  # pyright: ignore[reportUnknownVariableType]
-    if MARK in block:
+    for inner in cast("list[Any]", content) if isinstance(content, list) else []:
+        if isinstance(inner, dict) and cast("dict[str, Any]", inner).get(MARK):
+            yield cast("dict[str, Any]", inner)
+    if block.get(MARK):
         yield block
 
 

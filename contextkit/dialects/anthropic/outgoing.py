@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from contextkit.call import CachePoint
 from contextkit.dialects.anthropic.arguments import tool_input
@@ -128,7 +129,7 @@ def _said(part: Part) -> dict[str, Any] | None:
         case ToolCallPart():
             return _call(part)
         case OpaquePart() if part.dialect == "anthropic":
-            return dict(part.value)
+            return _whole(part)
         case _:
             return None
 
@@ -172,7 +173,7 @@ def _block(part: Part) -> dict[str, Any]:
         names = ("title", "context") if part.extra.get("type") == "document" else ()
         return text_body(part) | known_fields(part.extra, names) | _marks(part)
     if isinstance(part, OpaquePart) and part.dialect == "anthropic":
-        return dict(part.value)
+        return _whole(part)
     if isinstance(part, ImagePart) and (source := _image_source(part)):
         shown = known_fields(part.extra, ("cache_control", "transformations"))
         return {"type": "image", "source": source} | shown
@@ -186,6 +187,15 @@ def _block(part: Part) -> dict[str, Any]:
         )
     named = stand_in(part) if isinstance(part, ImagePart | FilePart | OpaquePart) else ""
     return {"type": "text", "text": named}
+
+
+def _whole(part: OpaquePart) -> dict[str, Any]:
+    """A block of its own kind, copied as deep as cache points reach."""
+    block, content = dict(part.value), part.value.get("content")
+    if isinstance(content, list):
+        inner = cast("list[Any]", content)
+        block["content"] = [copy(each) for each in inner]
+    return block
 
 
 def _image_source(part: ImagePart) -> dict[str, Any] | None:

@@ -4,8 +4,8 @@
 of any origin.
 """
 
-from contextkit.dialects.responses.form import dump, parse
+from contextkit.dialects.responses.form import NEXT, dump, parse
 from contextkit.dialects.responses.outgoing import request
 from contextkit.dialects.responses.tools import dump_tool, parse_tool
 
-__all__ = ["dump", "dump_tool", "parse", "parse_tool", "request"]
+__all__ = ["NEXT", "dump", "dump_tool", "parse", "parse_tool", "request"]

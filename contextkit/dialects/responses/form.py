@@ -1,8 +1,8 @@
 """Items and tools of the Responses API, read and written back without loss.
 
 A reasoning item is a `ReasoningPart` whose `signature` is the encrypted content. Calls that the
-caller answers (functions, custom tools, shell, computer, patches) are tool calls and pair by
-`call_id`; calls the provider answers itself (web search, code interpreter, …) are opaque.
+caller answers (functions, custom tools, shell, computer, patches, its own tool search) are tool calls
+and pair by `call_id`; calls the provider answers itself (web search, code interpreter, …) are opaque.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ from contextkit.messages import (
 _ROLES: tuple[Role, ...] = ("system", "developer", "user", "assistant")
 CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 OUTPUTS = ("function_call_output", "custom_tool_call_output")
+NEXT = "_next"
+"""Marks the text with which another message of the same reply begins; holds that one's other fields."""
 
 
 def parse(value: Mapping[str, Any]) -> Message:
@@ -246,13 +248,17 @@ def dump_output(part: ToolResultPart) -> dict[str, Any]:
 
 def _parse_other(value: Mapping[str, Any], kind: str) -> Message:
     item = json_copy(dict(value), kind)
-    call_id = value.get("id") if kind == "local_shell_call_output" else value.get("call_id")
-    if isinstance(call_id, str) and call_id and kind.endswith("_call"):
-        action = json_text(value.get("action", value.get("operation")), kind)
+    call_id = value.get("call_id")
+    if kind == "local_shell_call_output" and not call_id:
+        call_id = value.get("id")  # where that API's reference has the call's id
+    pairs = isinstance(call_id, str) and call_id and value.get("execution") != "server"
+    if pairs and kind.endswith("_call"):
+        asked = value.get("action", value.get("operation", value.get("arguments")))
+        action = json_text(asked, kind)
         call = ToolCallPart(text_of(call_id, "call_id"), kind[:-5], action, {"_item": item})
         return Message("assistant", (call,))
-    if isinstance(call_id, str) and call_id and kind.endswith("_call_output"):
-        output = value.get("output", "")
+    if pairs and (kind.endswith("_call_output") or kind == "tool_search_output"):
+        output = value.get("output", value.get("tools", ""))
         text = output if isinstance(output, str) else json_text(output, "output")
         result = ToolResultPart(text_of(call_id, "call_id"), text, extra={"_item": item})
         return Message("tool", (result,))

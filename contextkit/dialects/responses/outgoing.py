@@ -12,7 +12,14 @@ from itertools import groupby
 from typing import Any
 
 from contextkit.dialects.fields import known_fields, safe_id, safe_name, stand_in
-from contextkit.dialects.responses.form import CALLS, OUTPUTS, dump_block, dump_reasoning, file_body
+from contextkit.dialects.responses.form import (
+    CALLS,
+    NEXT,
+    OUTPUTS,
+    dump_block,
+    dump_reasoning,
+    file_body,
+)
 from contextkit.dialects.turns import (
     Turn,
     blank,
@@ -22,6 +29,7 @@ from contextkit.dialects.turns import (
     turns,
 )
 from contextkit.messages import (
+    Extra,
     FilePart,
     ImagePart,
     Message,
@@ -78,7 +86,8 @@ def _assistant_items(turn: Turn) -> list[dict[str, Any]]:
         for kind, run in groupby(message.parts, key=type):
             parts = list(run)
             if kind is TextPart:
-                items += _said(message, [p for p in parts if isinstance(p, TextPart)], reasoned)
+                for extra, texts in _messages(message, parts):
+                    items += _said(extra, texts, reasoned)
                 continue
             for part in parts:
                 items += _item(part, reasoned)
@@ -102,18 +111,29 @@ def _item(part: Part, reasoned: bool) -> list[dict[str, Any]]:
     return []
 
 
-def _said(message: Message, parts: list[TextPart], reasoned: bool) -> list[dict[str, Any]]:
+def _messages(message: Message, parts: list[Part]) -> list[tuple[Extra, list[TextPart]]]:
+    """The messages that the texts of one reply were, each with its other fields."""
+    found: list[tuple[Extra, list[TextPart]]] = [(message.extra, [])]
+    for part in parts:
+        if isinstance(part, TextPart):
+            if NEXT in part.extra:
+                found.append((part.extra[NEXT], []))
+            found[-1][1].append(part)
+    return found
+
+
+def _said(extra: Extra, parts: list[TextPart], reasoned: bool) -> list[dict[str, Any]]:
     parts = [part for part in parts if not blank(part)]
     if not parts:
         return []
-    extra = known_fields(message.extra, ("phase",))
-    if reasoned and str(message.extra.get("id", "")).startswith("msg"):
-        ids = {"type": "message", "id": message.extra["id"]}
-        status = message.extra.get("status") or "completed"
-        return [{**ids, "role": "assistant", "status": status, "content": _texts(parts)} | extra]
-    refused = any(part.extra.get("type") == "refusal" for part in parts)
-    content = parts[0].text if len(parts) == 1 and not refused else _texts(parts)
-    return [{"role": "assistant", "content": content} | extra]
+    kept = known_fields(extra, ("phase",))
+    if reasoned and str(extra.get("id", "")).startswith("msg"):
+        ids = {"type": "message", "id": extra["id"]}
+        status = extra.get("status") or "completed"
+        return [{**ids, "role": "assistant", "status": status, "content": _texts(parts)} | kept]
+    more = any(p.extra.get("type") == "refusal" or p.extra.get("annotations") for p in parts)
+    content = parts[0].text if len(parts) == 1 and not more else _texts(parts)
+    return [{"role": "assistant", "content": content} | kept]
 
 
 def _texts(parts: list[TextPart]) -> list[dict[str, Any]]:
@@ -167,7 +187,7 @@ def _block(part: Part) -> dict[str, Any]:
         body = file_body(part)
         if part.data:
             body.setdefault("filename", "file")
-        return {"type": "input_file"} | body | _marks(part)
+        return {"type": "input_file"} | body | known_fields(part.extra, ("detail",)) | _marks(part)
     named = stand_in(part) if isinstance(part, ImagePart | FilePart | OpaquePart) else ""
     return {"type": "input_text", "text": named}
 
