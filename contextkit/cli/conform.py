@@ -11,6 +11,7 @@ from contextkit.inspector.words import clean
 from contextkit.testing.conformance import Report, conform
 from contextkit.testing.conversations import Form
 from contextkit.testing.laws import LAWS
+from contextkit.testing.shapes import SHAPES
 from contextkit.testing.subjects import Subject, find_subject
 
 FORMS = ("openai", "anthropic")
@@ -24,6 +25,7 @@ class Options:
     budget_tokens: int
     seed: int
     form: str
+    shape: str
     laws: tuple[str, ...]
     every_call: bool
     as_json: bool
@@ -33,6 +35,8 @@ def run_conform(names: Sequence[str], peers: bool, options: Options) -> bool:
     """Judge the subjects; False where one breaks a law that counts. Raises `UsageError`."""
     if options.form not in FORMS:
         raise UsageError(f"--form: {options.form!r} is none; there are {', '.join(FORMS)}")
+    if options.shape not in SHAPES:
+        raise UsageError(f"--shape: {options.shape!r} is none; there are {', '.join(SHAPES)}")
     for law in options.laws:
         if law not in LAWS:
             raise UsageError(f"--law: there is no {law!r}; there are {', '.join(LAWS)}")
@@ -71,6 +75,7 @@ def _judge(subject: Subject, form: Form, options: Options) -> Report:
             budget_tokens=options.budget_tokens,
             seed=options.seed,
             form=form,
+            shape=SHAPES[options.shape],
             every_call=options.every_call,
             advance=advance,
         )

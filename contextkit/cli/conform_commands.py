@@ -19,6 +19,9 @@ def conform(
     budget: Annotated[int, typer.Option(help="Tokens that an answer may take.", min=16)] = 300,
     seed: Annotated[int, typer.Option(help="Of the transcripts.")] = 0,
     form: Annotated[str, typer.Option(help="Whose messages: openai or anthropic.")] = "openai",
+    shape: Annotated[
+        str, typer.Option(help="How transcripts are drawn: mixed or tools.")
+    ] = "mixed",
     law: Annotated[
         list[str] | None, typer.Option(help="Only these decide the exit code; may be repeated.")
     ] = None,
@@ -31,6 +34,6 @@ def conform(
     """Hold the laws against a trimmer or memory on made-up transcripts; exit code 1 where one breaks."""
     from contextkit.cli.conform import Options, run_conform
 
-    options = Options(cases, budget, seed, form, tuple(law or ()), every_call, as_json)
+    options = Options(cases, budget, seed, form, shape, tuple(law or ()), every_call, as_json)
     if not run_conform(subjects or [], peers, options):
         raise typer.Exit(1)

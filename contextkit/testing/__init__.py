@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contextkit.testing.conversations import Form, Transcript, transcript, transcripts
     from contextkit.testing.counting import Count
     from contextkit.testing.laws import LAWS, Finding, judge
+    from contextkit.testing.shapes import SHAPES, Shape
     from contextkit.testing.subjects import Subject, Trim, find_subject
 
 _HOME_OF = {
@@ -34,6 +35,8 @@ _HOME_OF = {
     "LAWS": "laws",
     "Finding": "laws",
     "judge": "laws",
+    "SHAPES": "shapes",
+    "Shape": "shapes",
     "Subject": "subjects",
     "Trim": "subjects",
     "find_subject": "subjects",
@@ -41,10 +44,12 @@ _HOME_OF = {
 
 __all__ = [
     "LAWS",
+    "SHAPES",
     "Count",
     "Finding",
     "Form",
     "Report",
+    "Shape",
     "Subject",
     "Transcript",
     "Trim",

@@ -11,6 +11,7 @@ from typing import Any, cast
 from contextkit.testing.conversations import Form, Transcript, Wire, transcripts
 from contextkit.testing.counting import Count
 from contextkit.testing.laws import LAWS, Finding, Judge
+from contextkit.testing.shapes import MIXED, Shape
 from contextkit.testing.subjects import Subject, Trim, subject_of
 from contextkit.testing.wire import copied
 
@@ -27,6 +28,7 @@ class Report:
     budget_tokens: int
     seed: int
     form: Form
+    shape: str = MIXED.name
     n_cases: int = 0
     n_calls: int = 0
     """Calls that were judged."""
@@ -77,6 +79,7 @@ class Report:
             "subject": self.subject,
             "version": self.version,
             "form": self.form,
+            "shape": self.shape,
             "seed": self.seed,
             "budget_tokens": self.budget_tokens,
             "cases": self.n_cases,
@@ -92,7 +95,7 @@ class Report:
         head = f"{self.subject} {self.version}".strip()
         lines = [
             f"{head}: {self.n_cases} transcripts, {self.n_calls} calls judged, "
-            f"{self.budget_tokens} tokens, seed {self.seed}"
+            f"{self.budget_tokens} tokens, seed {self.seed}, shape {self.shape}"
         ]
         for law, meaning in LAWS.items():
             share, low, high = self.rate(law)
@@ -116,15 +119,17 @@ def conform(
     seed: int = 0,
     first: int = 0,
     form: Form = "openai",
+    shape: Shape = MIXED,
     every_call: bool = False,
     again: bool = True,
     advance: Callable[[int], object] = lambda n: None,
 ) -> Report:
     """Hold the laws against a trimmer on `n_cases` conversations.
 
-    A subject is a function, its name (`module:function`), or the path of a contextkit configuration. The
-    last call of each conversation is judged, `every_call` of them where asked; without `again` none is made
-    a second time, so that determinism is not judged. Raises `ConfigError` for a name that leads nowhere.
+    A subject is a function, its name (`module:function`), or the path of a contextkit configuration; the
+    shape says how conversations are drawn (`SHAPES`). The last call of each is judged, `every_call` of them
+    where asked; without `again` none is made a second time, so that determinism is not judged. Raises
+    `ConfigError` for a name that leads nowhere.
     """
     return conform_each(
         [subject],
@@ -133,6 +138,7 @@ def conform(
         seed=seed,
         first=first,
         form=form,
+        shape=shape,
         every_call=every_call,
         again=again,
         advance=advance,
@@ -147,15 +153,16 @@ def conform_each(
     seed: int = 0,
     first: int = 0,
     form: Form = "openai",
+    shape: Shape = MIXED,
     every_call: bool = False,
     again: bool = True,
     advance: Callable[[int], object] = lambda n: None,
 ) -> list[Report]:
     """`conform` for several subjects on the same conversations; equal answers are judged once."""
     found = [subject_of(subject, form) for subject in subjects]
-    reports = [Report(s.name, s.version, budget_tokens, seed, form) for s in found]
+    reports = [Report(s.name, s.version, budget_tokens, seed, form, shape.name) for s in found]
     count = Count()
-    for case in transcripts(n_cases, seed=seed, first=first, form=form):
+    for case in transcripts(n_cases, seed=seed, first=first, form=form, shape=shape):
         bench = _Bench(case, budget_tokens, count)
         for subject, report in zip(found, reports, strict=True):
             _Case(subject, bench, report, every_call).run(again)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+from contextkit.testing.shapes import MIXED, Shape
+
 Form: TypeAlias = Literal["openai", "anthropic"]
 Wire: TypeAlias = dict[str, Any]
 
@@ -45,47 +47,49 @@ class Transcript:
 
     @property
     def name(self) -> str:
-        """`7/42`: seed and index, from which `transcript` makes it again."""
+        """`7/42`: seed and index, from which `transcript` makes it again in its shape."""
         return f"{self.seed}/{self.index}"
 
 
 def transcripts(
-    n: int, *, seed: int = 0, first: int = 0, form: Form = "openai", max_turns: int = 6
+    n: int, *, seed: int = 0, first: int = 0, form: Form = "openai", shape: Shape = MIXED
 ) -> Iterator[Transcript]:
     """`n` conversations of a seed, from index `first` on; the same ones on every machine."""
     places = range(first, first + n)
-    return (transcript(seed, index, form=form, max_turns=max_turns) for index in places)
+    return (transcript(seed, index, form=form, shape=shape) for index in places)
 
 
-def transcript(seed: int, index: int, *, form: Form = "openai", max_turns: int = 6) -> Transcript:
-    """The conversation of that seed and index, in a provider's form.
+def transcript(seed: int, index: int, *, form: Form = "openai", shape: Shape = MIXED) -> Transcript:
+    """The conversation of that seed, index and shape, in a provider's form.
 
     In the Anthropic form there is no system message: that provider takes it beside the messages.
     """
     writer: _Writer = _OpenAI() if form == "openai" else _Anthropic()
-    maker = _Maker(random.Random(f"{seed}/{index}"), writer)
-    maker.make(max_turns)
+    maker = _Maker(random.Random(f"{seed}/{index}"), writer, shape)
+    maker.make()
     return Transcript(seed, index, form, tuple(writer.out), tuple(maker.calls))
 
 
 class _Maker:
     """Draws what is said; the writer puts it into its provider's form."""
 
-    def __init__(self, rng: random.Random, writer: _Writer) -> None:
-        self.rng, self.writer = rng, writer
+    def __init__(self, rng: random.Random, writer: _Writer, shape: Shape) -> None:
+        self.rng, self.writer, self.shape = rng, writer, shape
         self.calls: list[int] = []
         self.n_ids = 0
 
-    def make(self, max_turns: int) -> None:
-        rng = self.rng
-        if rng.random() < 0.6:
+    def make(self) -> None:
+        rng, shape = self.rng, self.shape
+        if rng.random() < shape.system:
             self.writer.system("You are an agent. " + self._text(4, 20))
-        n_turns = rng.randint(1, max_turns)
+        n_turns = rng.randint(*shape.turns)
         for turn in range(n_turns):
             picture = PIXEL if rng.random() < 0.04 else ""
             self.writer.user(self._text(3, 40), picture)
-            n_rounds = rng.choice((0, 0, 0, 1, 2, 4))
+            n_rounds = rng.choice(shape.rounds)
             last = turn == n_turns - 1
+            if last and shape.fresh and rng.random() < shape.fresh:
+                n_rounds = 0
             for _ in range(n_rounds):
                 self._asked()
                 self._round()
@@ -97,10 +101,10 @@ class _Maker:
         self.calls.append(len(self.writer.out))
 
     def _round(self) -> None:
-        """A batch of one to four parallel calls and its results, now and then in another order."""
+        """A batch of parallel calls and its results, now and then in another order."""
         rng = self.rng
         batch: list[tuple[str, str, str]] = []
-        for _ in range(rng.choice((1, 1, 2, 3, 4))):
+        for _ in range(rng.choice(self.shape.calls)):
             self.n_ids += 1
             arguments = json.dumps({"query": self._text(1, 5)}, ensure_ascii=False)
             batch.append((f"call_{self.n_ids}", rng.choice(_TOOLS), arguments))
@@ -127,7 +131,7 @@ class _Maker:
         if rng.random() < 0.25:
             rows = [{"id": rng.randint(1, 9999), "gate": self._text(0, 1)} for _ in range(3)]
             return json.dumps(rows, ensure_ascii=False)
-        return self._text(1, 60)
+        return self._text(*self.shape.result_words)
 
 
 class _Writer(Protocol):

@@ -31,6 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--contextkit-seed", type=int, default=0, help="Seed of the transcripts (0).")
     group.addoption("--contextkit-form", choices=("openai", "anthropic"), default="openai",
                     help="Whose message form (openai).")  # fmt: skip
+    group.addoption("--contextkit-shape", choices=("mixed", "tools"), default="mixed",
+                    help="How transcripts are drawn (mixed).")  # fmt: skip
 
 
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
@@ -90,6 +92,7 @@ def _option(config: pytest.Config, name: str) -> Any:
 
 def _conform(config: pytest.Config, subject: Subject | Trim | str) -> Report:
     from contextkit.testing.conformance import conform
+    from contextkit.testing.shapes import SHAPES
 
     return conform(
         subject,
@@ -97,6 +100,7 @@ def _conform(config: pytest.Config, subject: Subject | Trim | str) -> Report:
         budget_tokens=_option(config, "budget"),
         seed=_option(config, "seed"),
         form=_option(config, "form"),
+        shape=SHAPES[_option(config, "shape")],
     )
 
 
@@ -112,9 +116,11 @@ def told(report: Report, law: str) -> str:
 def conformance_cases(pytestconfig: pytest.Config) -> list[Transcript]:
     """The made-up conversations that the options describe."""
     from contextkit.testing.conversations import transcripts
+    from contextkit.testing.shapes import SHAPES
 
     n_cases, seed = _option(pytestconfig, "cases"), _option(pytestconfig, "seed")
-    return list(transcripts(n_cases, seed=seed, form=_option(pytestconfig, "form")))
+    form, shape = _option(pytestconfig, "form"), SHAPES[_option(pytestconfig, "shape")]
+    return list(transcripts(n_cases, seed=seed, form=form, shape=shape))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The tables of docs/conformance.md: peers and shipped policy stacks held against the same conversations.
 
-    python docs/bench/conformance.py peers --cases 400
+    python docs/bench/conformance.py peers --cases 400 --shape tools
+    python docs/bench/conformance.py reported --cases 400
     python docs/bench/conformance.py stacks --cases 10000 --jobs 16 --out stacks.json
 
 `stacks` judges every call of every transcript; budgets and forms take turns, fifty transcripts each. It
@@ -22,10 +23,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from contextkit.testing import Form, conform
+from contextkit.testing import SHAPES, Form, Shape, conform
 from contextkit.testing.conformance import Report, conform_each
 from contextkit.testing.managed import managed
 from contextkit.testing.peers import as_subject, is_installed, peers
+from docs.bench import reported
 
 SHOWN = ("valid", "request", "budget", "system")
 CHUNK = 50
@@ -41,7 +43,7 @@ def row(name: str, report: Report) -> str:
     return f"| {name} | " + " | ".join(cells) + " |"
 
 
-def show_peers(n_cases: int, budget_tokens: int) -> None:
+def show_peers(n_cases: int, budget_tokens: int, shape: Shape) -> None:
     """The peers that are installed, then contextkit's default policies."""
     print(
         "| subject | version | invalid | request lost | over budget | system lost | moved | reused |"
@@ -52,18 +54,18 @@ def show_peers(n_cases: int, budget_tokens: int) -> None:
             print(f"| {peer.about} | {peer.package} | not installed | | | | | |", flush=True)
             continue
         subject = as_subject(peer)
-        report = conform(subject, n_cases=n_cases, budget_tokens=budget_tokens)
+        report = conform(subject, n_cases=n_cases, budget_tokens=budget_tokens, shape=shape)
         print(row(f"{peer.about} | {subject.version}", report), flush=True)
         others = {law: n for law, n in report.broken.items() if law not in SHOWN}
         if others:
             print(f"also {subject.name}: {others}, {report.examples}", file=sys.stderr)
     own = managed(AGENT)
-    report = conform(own, n_cases=n_cases, budget_tokens=budget_tokens)
+    report = conform(own, n_cases=n_cases, budget_tokens=budget_tokens, shape=shape)
     print(row(f"`{', '.join(AGENT['policies'])}` | contextkit {own.version}", report))
     print(f"tight: {report.n_tight} of {report.n_calls}", file=sys.stderr)
 
 
-def run_chunk(chunk: int, n_cases: int) -> tuple[int, list[Report]]:
+def run_chunk(chunk: int, n_cases: int, shape: Shape) -> tuple[int, list[Report]]:
     """One chunk of transcripts through every shipped stack, every call judged."""
     from tests.laws.stacks import STACKS
 
@@ -79,7 +81,7 @@ def run_chunk(chunk: int, n_cases: int) -> tuple[int, list[Report]]:
     ]
     reports = conform_each(
         subjects, n_cases=n_cases, budget_tokens=budget, first=chunk * CHUNK,
-        form=form, every_call=True, again=False,
+        form=form, shape=shape, every_call=True, again=False,
     )  # fmt: skip
     return chunk, reports
 
@@ -95,7 +97,7 @@ def add(found: dict[str, Counter[str]], chunk: int, reports: list[Report]) -> No
             print(f"{report.subject}, chunk {chunk}: {wrong}", flush=True)
 
 
-def run_stacks(n_cases: int, out: Path, jobs: int) -> None:
+def run_stacks(n_cases: int, out: Path, jobs: int, shape: Shape) -> None:
     """Every shipped stack on the same transcripts, chunk by chunk; counts are added up in a file."""
     done: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     chunks: list[int] = done.get("chunks", [])
@@ -103,7 +105,8 @@ def run_stacks(n_cases: int, out: Path, jobs: int) -> None:
     open_chunks = sorted(set(range(-(-n_cases // CHUNK))) - set(chunks))
     sizes = [min(CHUNK, n_cases - chunk * CHUNK) for chunk in open_chunks]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        runs = [pool.submit(run_chunk, *pair) for pair in zip(open_chunks, sizes, strict=True)]
+        pairs = zip(open_chunks, sizes, strict=True)
+        runs = [pool.submit(run_chunk, *pair, shape) for pair in pairs]
         for run in as_completed(runs):
             chunk, reports = run.result()
             add(found, chunk, reports)
@@ -125,19 +128,28 @@ def quiet() -> None:
 
 
 def main() -> None:
-    """Read the arguments and run one of the two."""
+    """Read the arguments and run one of the three."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("peers", "stacks"))
+    parser.add_argument("what", choices=("peers", "reported", "stacks"))
     parser.add_argument("--cases", type=int, default=400)
     parser.add_argument("--budget", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0, help="of the transcripts of `reported`")
+    parser.add_argument(
+        "--shape", choices=tuple(SHAPES), default="", help="mixed; `reported`: tools"
+    )
     parser.add_argument("--out", type=Path, default=Path("stacks.json"))
     parser.add_argument("--jobs", type=int, default=1, help="processes for `stacks`")
     options = parser.parse_args()
     quiet()
-    if options.what == "peers":
-        show_peers(options.cases, options.budget)
-    else:
-        run_stacks(options.cases, options.out, options.jobs)
+    usual = "tools" if options.what == "reported" else "mixed"
+    shape = SHAPES[options.shape or usual]
+    match options.what:
+        case "peers":
+            show_peers(options.cases, options.budget, shape)
+        case "reported":
+            reported.show(options.cases, options.seed, shape)
+        case _:
+            run_stacks(options.cases, options.out, options.jobs, shape)
 
 
 if __name__ == "__main__":

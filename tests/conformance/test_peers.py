@@ -29,8 +29,10 @@ PAIRED = (
 SPLITTING = (
     "langchain-trim",
     "langchain-trim-human",
+    "langchain-trim-human-alone",
     "llama-index-buffer",
     "autogen-token-limited",
+    "autogen-token-limited-within",
 )
 FORGETFUL = (
     "langchain-summarize",

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 import contextkit
 from contextkit.cli.commands import app
-from contextkit.testing import find_subject
+from contextkit.testing import SHAPES, conform, find_subject
 from contextkit.testing.peers import peers
 
 Run = Callable[..., Result]
@@ -69,6 +69,13 @@ def test_only_the_named_laws_decide(run: Run) -> None:
     assert done.exit_code == 0, done.output
 
 
+def test_the_shape_is_the_callers(run: Run) -> None:
+    done = run("my_trimmers:newest", "--cases", "10", "--shape", "tools", "--json")
+    (report,) = json.loads(done.stdout)
+    assert report["shape"] == "tools"
+    assert report == conform("my_trimmers:newest", n_cases=10, shape=SHAPES["tools"]).to_dict()
+
+
 def test_json_is_pure(run: Run) -> None:
     done = run("my_trimmers:Memory.trim", "my_trimmers:newest", "--cases", "10", "--json")
     first, second = json.loads(done.stdout)
@@ -110,6 +117,7 @@ def test_a_name_that_leads_nowhere_is_told(run: Run, name: str, told: str) -> No
         ((), "nothing to judge"),
         (("my_trimmers:whole", "--form", "gemini"), "there are openai, anthropic"),
         (("my_trimmers:whole", "--law", "beauty"), "there are valid"),
+        (("my_trimmers:whole", "--shape", "round"), "there are mixed, tools"),
     ],
 )
 def test_options_that_cannot_be_are_told(run: Run, arguments: tuple[str, ...], told: str) -> None:
@@ -152,7 +160,8 @@ def pytest_in(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_plugin_adds_a_test_for_each_law(run: Run, tmp_path: Path) -> None:
-    done = pytest_in(tmp_path, "--contextkit-subject", "my_trimmers:newest", "-v")
+    tools = ("--contextkit-shape", "tools")
+    done = pytest_in(tmp_path, "--contextkit-subject", "my_trimmers:newest", "-v", *tools)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "my_trimmers:newest::valid FAILED" in done.stdout
     assert "my_trimmers:newest::unmutated PASSED" in done.stdout

@@ -42,6 +42,8 @@ def _native(messages: list[Wire], origins: Origins) -> list[Any]:
                 for call in first.get("tool_calls", ())
             ]  # fmt: skip
             native = models.AssistantMessage(content=asked or text_of(first), source="agent")
+        elif first["role"] == "system":
+            native = models.SystemMessage(content=text_of(first))
         else:
             native = models.UserMessage(content=text_of(first), source="user")
         origins.put(id(native), *batch)
@@ -49,9 +51,13 @@ def _native(messages: list[Wire], origins: Origins) -> list[Any]:
     return made
 
 
-def _context(make: Callable[[Any, int, _Client], Any]) -> Any:
+def _context(make: Callable[[Any, int, _Client], Any], system_within: bool) -> Any:
     def trim(messages: list[Wire], budget_tokens: int, count: Count) -> list[Wire]:
-        opening, rest, room = apart(messages, budget_tokens, count)
+        opening, rest, room = (
+            ([], messages, budget_tokens)
+            if system_within
+            else apart(messages, budget_tokens, count)
+        )
         origins = Origins()
         natives = _native(rest, origins)
 
@@ -71,8 +77,13 @@ def _context(make: Callable[[Any, int, _Client], Any]) -> Any:
     return trim
 
 
-def _peer(name: str, about: str, make: Callable[[Any, int, _Client], Any]) -> Peer:
-    trim = _context(make)
+def _peer(
+    name: str,
+    about: str,
+    make: Callable[[Any, int, _Client], Any],
+    system_within: bool = False,
+) -> Peer:
+    trim = _context(make, system_within)
     return Peer(f"autogen-{name}", "autogen-core", "autogen_core", lambda: trim, about)
 
 
@@ -83,6 +94,14 @@ PEERS = (
         lambda contexts, room, client: contexts.TokenLimitedChatCompletionContext(
             client, token_limit=room
         ),
+    ),
+    _peer(
+        "token-limited-within",
+        "`TokenLimitedChatCompletionContext`, the system prompt one of its messages",
+        lambda contexts, room, client: contexts.TokenLimitedChatCompletionContext(
+            client, token_limit=room
+        ),
+        system_within=True,
     ),
     _peer(
         "buffered",

@@ -94,6 +94,12 @@ PEERS = (
         _trim(start_on="human", include_system=True),
     ),
     _peer(
+        "langchain-trim-human-alone",
+        "langchain-core",
+        '`trim_messages(start_on="human")`: the system prompt may go too',
+        _trim(start_on="human"),
+    ),
+    _peer(
         "langchain-summarize",
         "langchain",
         "`SummarizationMiddleware`, at the budget, keeping half of it",
