@@ -3,14 +3,14 @@
 Summaries are built beside the conversation, over whole groups of the log, each checked against what it
 was made from; a call that fits waits for none of them and pays for none. A step puts those that exist in
 place of what they stand for, the oldest first, until the low water is reached; what is pinned, the sinks
-(the first messages, as in `sliding_window`), the task and the request stay word for word. Levels after
-Maharana's and Sarthi's trees (RAPTOR, arXiv 2401.18059), kept along the log so that a handle always leads
-to the original messages.
+(the first messages, as in `sliding_window`), the task and the request stay word for word. Passages come
+first: the more of the limit is set aside for them, the less of the rest summaries take; where that holds
+none, history leaves without one. Levels after Maharana's and Sarthi's trees (RAPTOR, arXiv 2401.18059),
+kept along the log so that a handle always leads to the original messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -18,34 +18,23 @@ from pydantic import Field, model_validator
 
 from contextkit.draft import Draft
 from contextkit.log_view import leading_system
-from contextkit.messages import Message
 from contextkit.piece import Piece, entry_handle
 from contextkit.policy import Policy, Stage, Turn
 from contextkit.summaries.build import Extractive
 from contextkit.summaries.by_model import ByModel, Parent
 from contextkit.summaries.in_force import Summaries
-from contextkit.summaries.said import TOOLS_TOLD, render
 from contextkit.summaries.values import Shape, Summarizer
 from contextkit.summary import Summary
+from contextkit_policies._telling import Span, Told, cut, find, fixed_tokens, group_end
 
 SECTION = "summaries"
 SHARE, LEAST, MOST = 48, 128, 1024
 """A summary takes one in so many of the input limit where nothing is said, between so many tokens."""
 MOST_SHARE = 0.75
-"""Of what a step leaves, what summaries take at the most, where the budget has no share for them."""
+"""Of what a step leaves free, what summaries take at the most, where the budget has no share for them.
 
-Span = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """How a summary would stand in a draft: in the first of its ranges, for all of them."""
-
-    summary: Summary
-    message: Message
-    ranges: tuple[Span, ...]
-    before_tokens: int
-    after_tokens: int
+Times the part of the limit that is not set aside for passages, which tell of the same history.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +45,8 @@ class _Step:
     spare: tuple[Span, ...]
     target: float
     most: float
+    least: int
+    """Summaries that stay however little they may take: none beside passages."""
     why: str
 
 
@@ -164,9 +155,12 @@ class Cascade(Policy):
 
     def _stepped(self, draft: Draft, turn: Turn, tiles: tuple[Summary, ...], why: str) -> Draft:
         target = self.low_water * draft.limit_tokens
-        most = turn.share_tokens(SECTION) if SECTION in turn.shares else MOST_SHARE * target
         spare = self._spare(draft, turn)
-        step = _Step(tiles, spare, target, min(most, target), why)
+        left = min(1.0, draft.limit_tokens / turn.limit_tokens)
+        most = MOST_SHARE * left * (target - fixed_tokens(draft, spare))
+        if SECTION in turn.shares:
+            most = min(turn.share_tokens(SECTION), target)
+        step = _Step(tiles, spare, target, most, int(left == 1), why)
         done = self._told(self._restored(draft, step), step)
         if done.upper_tokens <= target:
             return done
@@ -180,15 +174,32 @@ class Cascade(Policy):
         for tile in step.tiles:
             if draft.upper_tokens <= step.target:
                 return draft
-            told = _find(draft, tile, step.spare)
-            if told is not None and told.after_tokens < told.before_tokens:
-                draft = self._tell(draft, told, step.why)
-                draft = self._thinned(draft, self._shown_tokens(draft) - step.most)
-        return self._thinned(draft, draft.upper_tokens - step.target)
+            told = find(draft, tile, step.spare)
+            if told is None or told.after_tokens >= told.before_tokens:
+                continue
+            if not step.least and told.after_tokens > step.most:
+                draft = self._shed(draft, told, step.target)
+                continue
+            draft = self._tell(draft, told, step.why)
+            draft = self._thinned(draft, self._shown_tokens(draft) - step.most, step.least)
+        return self._thinned(draft, draft.upper_tokens - step.target, 1)
 
-    def _thinned(self, draft: Draft, excess: float) -> Draft:
-        """Without the oldest summaries that take `excess` tokens; the newest one stays."""
-        for piece in self._summaries(draft)[:-1]:
+    def _shed(self, draft: Draft, told: Told, target: float) -> Draft:
+        """Without the oldest groups of what a summary tells that has no room, until `target`."""
+        why = f"{told.summary.handle} tells it, but there is no room for a summary beside passages"
+        for start, stop in told.ranges:
+            for piece, low, high in [*draft.free(start, stop)]:
+                excess = draft.upper_tokens - target
+                if excess <= 0:
+                    return draft
+                high = cut(draft, low, high, excess) if piece.is_log else high
+                draft = draft.drop(low, high, policy=self.kind, why=why)
+        return draft
+
+    def _thinned(self, draft: Draft, excess: float, least: int) -> Draft:
+        """Without the oldest summaries that take `excess` tokens; the newest `least` stay."""
+        pieces = self._summaries(draft)
+        for piece in pieces[: len(pieces) - least]:
             if excess <= 0:
                 break
             excess -= draft.upper(piece.measure)
@@ -207,7 +218,7 @@ class Cascade(Policy):
         """Summaries of what had left altogether, the newest first, while there is room for them."""
         shown = self._shown_tokens(draft)
         for tile in reversed(step.tiles):
-            told = _find(draft, tile, step.spare)
+            told = find(draft, tile, step.spare)
             if told is None or told.before_tokens:
                 continue
             shown += told.after_tokens
@@ -216,7 +227,7 @@ class Cascade(Policy):
             draft = self._tell(draft, told, "it had left the call before it was summarised")
         return draft
 
-    def _tell(self, draft: Draft, told: _Told, why: str) -> Draft:
+    def _tell(self, draft: Draft, told: Told, why: str) -> Draft:
         summary = told.summary
         covered = entry_handle(summary.start, summary.stop)
         first, *rest = told.ranges
@@ -233,69 +244,14 @@ class Cascade(Policy):
         return draft
 
     def _spare(self, draft: Draft, turn: Turn) -> tuple[Span, ...]:
-        """What stays word for word while it fits: the sinks, and the group of the first request."""
+        """What stays word for word while it fits: the sinks, and the group of the first request.
+
+        Measured by the whole limit, so that it stays the same whatever is set aside for passages.
+        """
         first = leading_system(draft.log)
-        spans = [(first, _group_end(draft, first + self.sinks))] if self.sinks else []
+        spans = [(first, group_end(draft, first + self.sinks))] if self.sinks else []
         if self.keep_task and turn.task >= 0:
             start = draft.log.entry(turn.task).group
-            spans.append((start, _group_end(draft, start + 1)))
-        quarter = draft.limit_tokens // 4
+            spans.append((start, group_end(draft, start + 1)))
+        quarter = turn.limit_tokens // 4
         return tuple(span for span in spans if draft.upper(draft.log.span(*span)) <= quarter)
-
-
-def _group_end(draft: Draft, seq: int) -> int:
-    """The first group boundary at or after `seq`."""
-    while seq < draft.log.stop and draft.log.entry(seq).group != seq:
-        seq += 1
-    return min(seq, draft.log.stop)
-
-
-def _find(draft: Draft, summary: Summary, spare: Sequence[Span]) -> _Told | None:
-    """Where a summary would stand; None where it stands already, says nothing or meets another edit."""
-    inside = [
-        piece
-        for piece in draft.pieces
-        if piece.start < summary.stop and piece.stop > summary.start and not piece.is_inserted
-    ]
-    if summary.is_raw or any(piece.detail == summary.handle for piece in inside):
-        return None
-    if any(p.shown and (p.start < summary.start or p.stop > summary.stop) for p in inside):
-        return None
-    ranges = tuple(_free(draft, summary, spare))
-    if not ranges:
-        return None
-    before = 0
-    for piece in inside:
-        for low, high in ranges:
-            start, stop = max(low, piece.start), min(high, piece.stop)
-            if start < stop and piece.shown != ():
-                before += draft.upper(
-                    draft.log.span(start, stop) if piece.is_log else piece.measure
-                )
-    message = _message(summary)
-    return _Told(summary, message, ranges, before, draft.upper(draft.counter.measure(message)))
-
-
-def _free(draft: Draft, summary: Summary, spare: Sequence[Span]) -> Iterator[Span]:
-    """The parts of a summary's range that may be told by it, in order."""
-    fixed = [(guard.start, guard.stop) for guard in draft.protected]
-    fixed += [(p.start, p.stop) for p in draft.pieces if p.pinned and not p.is_inserted]
-    at = summary.start
-    for start, stop in sorted([*fixed, *spare]):
-        if stop <= at or start >= summary.stop:
-            continue
-        if at < start:
-            yield at, start
-        at = stop
-    if at < summary.stop:
-        yield at, summary.stop
-
-
-def _message(summary: Summary) -> Message:
-    notes: list[str] = []
-    if summary.method != Extractive.kind:
-        notes.append(f"told by {summary.model or 'a model'}")
-        if summary.tainted:
-            notes.append(TOOLS_TOLD)
-    covered = entry_handle(summary.start, summary.stop)
-    return render(summary.text, covered, "; ".join(notes))

@@ -76,14 +76,15 @@ class Retrieve(Policy):
         if room < SMALLEST or (_shows_all(draft) and not memory.n_documents):
             return draft
         shown = [(piece.start, piece.stop) for piece in draft.pieces if piece.is_log]
+        told = _told(draft)
         hits = memory.search(
             turn.query,
-            top=self.top_k,
+            top=self.top_k + sum(text.count("\n") for text in told),
             before=turn.request,
             shown=shown,
             beside=self._beside(draft, turn, shown),
         )
-        hits = _untold(draft, hits)
+        hits = _untold(told, hits)[: self.top_k]
         for note in memory.notes:
             draft = draft.note(note)
         before = draft.upper_tokens
@@ -132,9 +133,9 @@ def _shows_all(draft: Draft) -> bool:
     return all(piece.is_log or piece.is_inserted for piece in draft.pieces)
 
 
-def _untold(draft: Draft, hits: list[Hit]) -> list[Hit]:
+def _untold(summaries: Sequence[str], hits: list[Hit]) -> list[Hit]:
     """The hits that no summary in the call tells word for word already."""
-    told = _flat("\n".join(_told(draft)))
+    told = _flat("\n".join(summaries))
     return [hit for hit in hits if f" {_flat(hit.passage.text)}" not in told] if told else hits
 
 

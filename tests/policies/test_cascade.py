@@ -289,6 +289,60 @@ def test_summaries_take_no_more_than_their_share(share: float) -> None:
         assert facts(1, 299)[0]["content"] in [message.text for message in call.messages]
 
 
+def test_the_more_is_granted_to_passages_the_less_summaries_take() -> None:
+    shares: list[float] = []
+    for granted in (0.1, 0.3, 0.5):
+        budget = {"window": 4000, "reply_reserve": 100, "shares": {"retrieved": granted}}
+        cascade = {"kind": "cascade", "background": False, "target_tokens": 64, "levels": 1}
+        with contextkit.load({"budget": budget, "policies": ["retrieve", cascade, WINDOW]}) as cm:
+            thread = cm.thread("t")
+            thread.append(facts(300))
+            call = thread.assemble("Where is key 26?")
+            taken = sum(d.tokens_after for d in told(call))
+            left = 3900 * (1 - granted)
+            assert taken <= 0.75 * 0.6 * left * (1 - granted)
+            shares.append(taken / left)
+    assert shares[0] > shares[1] > shares[2]
+
+
+def test_where_passages_leave_no_room_for_a_summary_history_leaves_group_by_group() -> None:
+    """Nothing more than must, nothing lost: in the call, or behind the handle of what left."""
+    budget = {"window": 1000, "reply_reserve": 100, "shares": {"retrieved": 0.5}}
+    cascade = {"kind": "cascade", "background": False, "target_tokens": 100, "fan_out": 2}
+    with contextkit.load({"budget": budget, "policies": ["retrieve", cascade]}) as cm:
+        thread = cm.thread("t")
+        thread.append(facts(120))
+        call = thread.assemble("Where is key 26?")
+        assert thread.summaries.all()
+        assert told(call) == []
+        left = [d for d in call.ledger.decisions if d.action == "drop"]
+        assert {d.policy for d in left} == {"cascade"}
+        assert all("no room for a summary beside passages" in d.why for d in left)
+        history = sum(
+            d.tokens_after
+            for d in call.ledger.decisions
+            if d.section in ("history", "request") and d.action == "keep"
+        )
+        assert 0.6 * 450 - 40 <= history <= 0.6 * 450
+        kept = "\n".join(
+            thread.expand(d.handle).text for d in call.ledger.decisions if d.section == "history"
+        )
+        assert all(facts(1, k)[0]["content"] in kept for k in range(120))
+
+
+def test_the_first_messages_stay_whatever_is_set_aside_for_passages() -> None:
+    opening = "We meet because " + "the old bridge over the river is closed, and " * 16 + "so on."
+    for granted in (0.05, 0.5):
+        budget = {"window": 1000, "reply_reserve": 100, "shares": {"retrieved": granted}}
+        cascade = {"kind": "cascade", "background": False}
+        with contextkit.load({"budget": budget, "policies": ["retrieve", cascade, WINDOW]}) as cm:
+            thread = cm.thread("t")
+            thread.append([{"role": "user", "content": opening}, reply("Understood.")])
+            thread.append(facts(120))
+            call = thread.assemble("Where is key 26?")
+            assert call.messages[0].text == opening
+
+
 def test_a_step_reaches_the_low_water_whatever_the_summaries_take() -> None:
     with opened(1500, {"kind": "cascade", "background": False, "low_water": 0.5}, WINDOW) as cm:
         thread = cm.thread("t")

@@ -98,6 +98,22 @@ def test_no_words_are_quoted_twice() -> None:
             assert shown.count(f"Key number {k * 13} hangs in house H{k}.") == 1
 
 
+def test_what_a_summary_tells_takes_no_passage_of_those_that_may_be_quoted() -> None:
+    policies = [{"kind": "retrieve", "top_k": 4}, CASCADE, WINDOW]
+    with contextkit.load(
+        {"budget": {"window": 1500, "reply_reserve": 100}, "policies": policies}
+    ) as cm:
+        thread = cm.thread("t")
+        thread.append(facts(150))
+        (summary, *_) = [m.text for m in thread.assemble("Hello").messages if " in short" in m.text]
+        asked = summary.splitlines()[1].partition(": ")[2]
+        assert asked in [hit.passage.text for hit in thread.memory.search(asked, top=4)]
+        call = thread.assemble(asked)
+        (why,) = [d.why for d in call.ledger.decisions if d.section == "retrieved"]
+        assert why.startswith("4 of 4 passages")
+        assert asked not in quoted(call)
+
+
 def test_the_same_call_is_the_same_while_a_build_ends_between() -> None:
     with opened(summaries=True, background=True) as cm:
         thread = cm.thread("t")
