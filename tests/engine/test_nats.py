@@ -28,7 +28,18 @@ def load(model: Any = MODEL, **more: Any) -> Engine:
     return Engine.load(copy.deepcopy(model), **{"page_tokens": 8, "pool_tokens": 2048, **more})
 
 
-ENGINES = {window: load(window=window) for window in (None, 16)}
+ENGINES: dict[Any, Engine] = {
+    None: load(),
+    16: load(window=16),
+    "packed": load(window=16, kv="int4-int8"),
+}
+NEAR = {None: {"atol": 1e-4}, 16: {"atol": 1e-4}, "packed": {"atol": 0.05}}
+"""Packed pages are read back when they have filled, which may be sooner in one way than in another."""
+
+
+def n_held(engine: Engine) -> int:
+    stats = engine.stats()
+    return stats.n_pages - stats.n_free_pages - stats.n_cached_pages
 
 
 def by_all_logits(engine: Engine, past: list[int], text: list[int]) -> Any:
@@ -60,6 +71,26 @@ def test_rows_together_say_what_each_says_alone(
             sequence.close()
     expected = [by_all_logits(engine, past, text) for past, text in rows]
     assert torch.allclose(found, torch.cat(expected), atol=1e-4)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.sampled_from([None, 16, "packed"]), st.lists(TEXT, max_size=3), TEXT, TEXT)
+def test_what_does_not_stay_leaves_no_trace(
+    name: Any, past: list[list[int]], text: list[int], other: list[int]
+) -> None:
+    engine = ENGINES[name]
+    held = n_held(engine)
+    sequence = engine.open_sequence()
+    read: list[int] = []
+    for part in [*past, []]:
+        told = Told(sequence, [*part, *text[:-1]], text[1:], len(part))
+        read += part
+        assert torch.allclose(engine.nats([told]), by_all_logits(engine, read, text), **NEAR[name])
+        assert sequence.length == len(read)
+    found = engine.nats([Told(sequence, other[:-1], other[1:])])
+    assert torch.allclose(found, by_all_logits(engine, read, other), **NEAR[name])
+    sequence.close()
+    assert n_held(engine) == held
 
 
 @given(TEXT, st.integers(0, 40), st.integers(1, 12))

@@ -130,6 +130,8 @@ def test_pages_for_tokens_and_for_memory() -> None:
     assert choose_size(shapes, pool_tokens=1000, **where) == PoolSize(16)
     assert choose_size(shapes, pool_tokens=1000, packed=True, **where) == PoolSize(64, 16)
     assert choose_size(shapes, **where).n_pages * P * 512 == 1 << 30
+    assert choose_size(shapes, most_pool_tokens=1000, **where) == PoolSize(16)
+    assert choose_size(shapes, most_pool_tokens=1 << 40, **where) == choose_size(shapes, **where)
 
 
 def test_pack_leaves_other_pages_alone() -> None:

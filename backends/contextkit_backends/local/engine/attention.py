@@ -49,7 +49,7 @@ class PagedForward:
         packed = self.pool.packed[place] if self.pool.packed else None
         q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
         kernels.write(keys, values, k, v, self._slots)
-        q_head = self._turned(seen, q) if batch.turned else None
+        q_head = None if not batch.turned else self._turned(seen, q) if batch.shifted else q
         said: dict[str, Any] = {
             "scale": call.scale,
             "softcap": call.softcap,

@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from contextkit.errors import EngineError
 from contextkit_backends.local.engine.sequence import Sequence
 from contextkit_backends.local.kernels.base import PagedMeta
+from contextkit_backends.local.kernels.transfer import bring
+
+Numbers: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Batch:
     prefills: tuple[Prefill, ...] = ()
     decodes: tuple[Prefill, ...] = ()
     """The rows of `decode`, one by one."""
+    shifted: bool = True
+    """Whether any gap here may be over 0: where none is, a query turned back is the query itself."""
 
 
 def reserve(rows: Items[Row]) -> list[list[int]]:
@@ -94,46 +102,69 @@ def make_batch(
     `n_last`: of how many of its last tokens each row's places are in `last`; None: of one.
     """
     order = sorted(range(len(rows)), key=lambda n: len(rows[n].token_ids) > 1)
-    token_ids: list[int] = []
-    flat_slots: list[int] = []
-    positions: list[int] = []
-    gaps: list[int] = []
     stops = [0] * len(rows)
-    prefills: list[Prefill] = []
-    decodes: list[Prefill] = []
+    parts: list[Prefill] = []
+    stop = 0
     for n in order:
-        row, start = rows[n], len(token_ids)
-        sequence, n_new = row.sequence, len(row.token_ids)
-        first = sequence.length
-        token_ids += row.token_ids
-        flat_slots += slots[n]
-        positions += range(first, first + n_new)
-        gaps += sequence.gaps(first, first + n_new)
-        stops[n] = len(token_ids)
-        part = Prefill(start, len(token_ids), first, sequence, device)
-        (decodes if n_new == 1 else prefills).append(part)
+        start, stop = stop, stop + len(rows[n].token_ids)
+        stops[n] = stop
+        parts.append(Prefill(start, stop, rows[n].sequence.length, rows[n].sequence, device))
+    n_decode = sum(part.stop - part.start == 1 for part in parts)
+    decodes, prefills = parts[:n_decode], parts[n_decode:]
     decoding = [part.sequence for part in decodes]
     lengths = [part.first_position + 1 for part in decodes]
     wanted = [1] * len(rows) if n_last is None else n_last
-    last = [place for stop, n in zip(stops, wanted, strict=True) for place in range(stop - n, stop)]
-    numbers = whole_numbers([token_ids, positions, gaps, flat_slots], device)
+    last = one_by_one([stop - n for stop, n in zip(stops, wanted, strict=True)], wanted)
+    positions, gaps = _positions(parts)
+    columns = (joined([rows[n].token_ids for n in order]), positions, gaps)
+    numbers = on_device(np.stack([*columns, joined([slots[n] for n in order])]), device)
+    shifted = bool(gaps.any())
     return Batch(
         input_ids=numbers[:1],
         positions=numbers[1],
         gaps=numbers[2],
         slots=numbers[3],
-        last=whole_numbers(last, device),
-        turned=any(gaps) or any(row.sequence.head for row in rows),
+        last=on_device(last, device),
+        turned=shifted or any(row.sequence.head for row in rows),
         n_decode=len(decoding),
         decode=paged_meta(decoding, lengths, device) if decoding else None,
         prefills=tuple(prefills),
         decodes=tuple(decodes),
+        shifted=shifted,
     )
 
 
-def whole_numbers(values: list[int] | list[list[int]], device: torch.device) -> Tensor:
-    """int64; by way of numpy, which takes a third of the time for long lists."""
-    return torch.as_tensor(np.array(values, dtype=np.int64), device=device)
+def _positions(parts: Items[Prefill]) -> tuple[Numbers, Numbers]:
+    """Of each token of a batch its position, and the gap of `Sequence.gap`."""
+    counts = [part.stop - part.start for part in parts]
+    positions = one_by_one([part.first_position for part in parts], counts)
+    least = [max(0, part.sequence.floor - part.sequence.head) for part in parts]
+    gaps = np.repeat(np.array(least, dtype=np.int64), counts)
+    window = parts[0].sequence.window
+    if window is not None:
+        seen = np.array([part.sequence.head + window for part in parts], dtype=np.int64)
+        gaps = np.maximum(gaps, positions - np.repeat(seen, counts))
+    return positions, gaps
+
+
+def one_by_one(starts: Items[int], counts: Items[int]) -> Numbers:
+    """For each start the whole numbers from it on, so many."""
+    n = np.array(counts, dtype=np.int64)
+    ends = np.cumsum(n)
+    shift = np.array(starts, dtype=np.int64) - ends + n
+    return np.arange(ends[-1], dtype=np.int64) + np.repeat(shift, n)
+
+
+def joined(rows: Items[Items[int]]) -> Numbers:
+    """The rows one behind the other."""
+    return np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=sum(map(len, rows)))
+
+
+def on_device(values: Numbers, device: torch.device) -> Tensor:
+    """The numbers as a tensor of the device."""
+    untyped: Any = torch
+    found: Tensor = bring(untyped.from_numpy(values), device)
+    return found
 
 
 def paged_meta(sequences: Items[Sequence], lengths: Items[int], device: torch.device) -> PagedMeta:
@@ -146,7 +177,8 @@ def paged_meta(sequences: Items[Sequence], lengths: Items[int], device: torch.de
         return [*entries, *[0] * (width - len(entries))]
 
     def tensor(values: list[int] | list[list[int]], dtype: torch.dtype) -> Tensor:
-        return torch.tensor(values, dtype=dtype, device=device)
+        found: Tensor = bring(torch.tensor(values, dtype=dtype), device)
+        return found
 
     packs = any(any(row.is_packed) for row in found)
     return PagedMeta(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from contextkit.errors import ConfigError, ContextOverflow, EngineError, UnsupportedModel
-from contextkit_backends.local.engine.batch import Row
+from contextkit_backends.local.engine.batch import Row, joined
 from contextkit_backends.local.engine.executor import choose_executor
 from contextkit_backends.local.engine.fallback import Unpaged
 from contextkit_backends.local.engine.generate import (
@@ -86,6 +86,7 @@ class Engine:
         kv: KvFormat = "bf16",
         page_tokens: int = 64,
         pool_tokens: int | None = None,
+        most_pool_tokens: int | None = None,
         chunk_tokens: int | None = None,
         threads: int | None = None,
         allow_download: bool = False,
@@ -103,6 +104,7 @@ class Engine:
             kv=kv,
             page_tokens=page_tokens,
             pool_tokens=pool_tokens,
+            most_pool_tokens=most_pool_tokens,
             chunk_tokens=CPU_CHUNK_TOKENS if chunk_tokens is None else chunk_tokens,
         )
         if threads is not None:
@@ -182,8 +184,16 @@ class Engine:
             return torch.cat(found)
 
     def _unpaged_nats(self, told: Told) -> Tensor:
-        logits = self.unpaged.read(told.sequence, told.token_ids, every=bool(told.then))
-        return nats(logits[len(logits) - len(told.then) :], told.then)
+        read: Any = self.unpaged.read
+        sequence, ids = told.sequence, told.token_ids
+        if told.stays is not None:
+            if told.stays:
+                read(sequence, ids[: told.stays], every=False)
+            sequence, ids = sequence.fork(), ids[told.stays :]
+        logits = read(sequence, ids, every=bool(told.then))
+        if told.stays is not None:
+            sequence.close()
+        return nats(logits[len(logits) - len(told.then) :], joined([told.then]))
 
     def cache(self, batch_size: int = 1) -> PoolCache:
         """A transformers cache on this engine's pages, for `model.generate(past_key_values=…)`."""

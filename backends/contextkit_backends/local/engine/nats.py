@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from contextkit_backends.local.engine.batch import Row, whole_numbers
+from contextkit_backends.local.engine.batch import Numbers, Row, on_device
 
 AT_ONCE = 1 << 26
 """Logits that are turned to fp32 at once."""
@@ -26,6 +26,8 @@ class Told:
     sequence: Any
     token_ids: Items[int]
     then: Items[int] = ()
+    stays: int | None = None
+    """How many of the tokens become part of the sequence; None: all, as in parts of it."""
 
     @property
     def row(self) -> Row:
@@ -39,9 +41,9 @@ class Told:
         return Told(self.sequence, self.token_ids[start:stop], then)
 
 
-def nats(logits: Tensor, tokens: Items[int]) -> Tensor:
+def nats(logits: Tensor, tokens: Numbers) -> Tensor:
     """-log p of a token under each row of `logits [n, vocab]`: fp32 `[n]`."""
-    wanted = whole_numbers([*tokens], logits.device)
+    wanted = on_device(tokens, logits.device)
     step = max(1, AT_ONCE // logits.shape[-1])
     parts = [
         cross_entropy(logits[at : at + step].float(), wanted[at : at + step], reduction="none")

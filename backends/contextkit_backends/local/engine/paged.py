@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence as Items
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from contextkit.errors import EngineError, PoolExhausted
 from contextkit_backends.local.engine.adapter import Adapted
 from contextkit_backends.local.engine.attention import PagedForward
-from contextkit_backends.local.engine.batch import Batch, Row, make_batch, reserve
+from contextkit_backends.local.engine.batch import Batch, Row, joined, make_batch, reserve
 from contextkit_backends.local.engine.cache import PagedCache
 from contextkit_backends.local.engine.context import running
 from contextkit_backends.local.engine.nats import Told, nats
@@ -47,6 +48,7 @@ class Paged:
             page_tokens=settings.page_tokens,
             packed=settings.kv == "int4-int8",
             pool_tokens=settings.pool_tokens,
+            most_pool_tokens=settings.most_pool_tokens,
             working_tokens=_working_tokens(settings),
             **where,
         )
@@ -113,11 +115,18 @@ class Paged:
         """
         if self.adapted.one_row and len(told) > 1:
             return torch.cat([self.nats([one]) for one in told])
-        logits = self._read([one.row for one in told], [len(one.then) for one in told])
-        return nats(logits, [token for one in told for token in one.then])
+        stays = [one.stays for one in told]
+        logits = self._read([one.row for one in told], [len(one.then) for one in told], stays)
+        return nats(logits, joined([one.then for one in told]))
 
-    def _read(self, rows: Items[Row], n_last: Items[int] | None) -> Tensor:
-        """Logits of each row's last tokens, in the model's dtype; the tokens are in the sequences then."""
+    def _read(
+        self, rows: Items[Row], n_last: Items[int] | None, stays: Items[int | None] | None = None
+    ) -> Tensor:
+        """Logits of each row's last tokens, in the model's dtype.
+
+        The tokens are in the sequences then, the first `stays` of each row where so wished: what is written
+        behind a sequence's end is seen by nobody.
+        """
         slots = reserve(rows)
         try:
             first = rows[0].sequence
@@ -132,8 +141,10 @@ class Paged:
                     "load the engine with a smaller pool_tokens or chunk_tokens"
                 ) from error
             raise
-        for row in rows:
-            row.sequence.commit(row.token_ids)
+        for row, n in zip(rows, stays or repeat(None, len(rows)), strict=True):
+            if n is not None:
+                row.sequence.shorten(n)
+            row.sequence.commit(row.token_ids[:n])
             self.n_computed += len(row.token_ids)
         return logits
 

@@ -67,10 +67,12 @@ def choose_size(
     device: Any,
     packed: bool = False,
     pool_tokens: int | None = None,
+    most_pool_tokens: int | None = None,
     working_tokens: int = WORKING_TOKENS,
 ) -> PoolSize:
-    """Pages for `pool_tokens`, or for as many tokens as free memory holds where that is None.
+    """Pages for `pool_tokens`, or, where that is None, for as many tokens as free memory holds.
 
+    Of that no more than `most_pool_tokens`, so that a small task leaves a GPU to others.
     A packed pool has full-precision pages for `working_tokens` besides: sinks, pages in progress, the
     chunk that is being prefilled. Free memory is 80 % of what the GPU has left, 1 GiB on a CPU.
     """
@@ -83,6 +85,8 @@ def choose_size(
         n = -(-pool_tokens // page_tokens)
     else:
         n = (free_bytes(device) - n_working * full) // each
+        if most_pool_tokens is not None:
+            n = min(n, -(-most_pool_tokens // page_tokens))
     if n < 1:
         raise ConfigError(
             "pool_tokens: there is no free memory for a single page; use a smaller model"

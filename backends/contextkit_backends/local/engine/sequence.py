@@ -69,15 +69,6 @@ class Sequence:
         """By how many positions the query at `position` is rotated back for the head's keys."""
         return max(0, self.low(position) - self.head)
 
-    def gaps(self, first: int, stop: int) -> list[int]:
-        """The gaps of the positions `first … stop - 1`."""
-        least = max(0, self.floor - self.head)
-        if self.window is None:
-            return [least] * (stop - first)
-        grows = min(max(first, least + self.head + self.window), stop)
-        behind = self.head + self.window
-        return [least] * (grows - first) + [*range(grows - behind, stop - behind)]
-
     @property
     def n_cached(self) -> int:
         """Tokens that the next query sees without itself."""
@@ -127,17 +118,21 @@ class Sequence:
         self.release_invisible()
 
     def abandon(self) -> None:
-        """Give reserved pages back: the forward pass failed."""
-        held = self._blocks(self.length)
+        """Give reserved pages back: the forward pass failed, or was only to look ahead."""
+        self.shorten(0)
+
+    def shorten(self, n: int) -> None:
+        """Of the reserved tokens the first `n` will be committed; what the others took is given back."""
+        held = self._blocks(self.length + n)
         for pages, keep in (
             (self.tail_pages, max(0, held - self.tail_first)),
             (self.head_pages, held),
         ):
             while len(pages) > keep:
                 self.pages.release(pages.pop())
-        while self._targets:
+        while len(self._targets) > self._count_packable(self.length + n):
             self.pages.release(self._targets.pop())
-        self._reserved = 0
+        self._reserved = n
         self.version += 1
 
     def release_invisible(self) -> None:

@@ -25,6 +25,8 @@ class EngineSettings:
     page_tokens: int = 64
     pool_tokens: int | None = None
     """Tokens that the cache holds over all sequences; None: from the memory that is free."""
+    most_pool_tokens: int | None = None
+    """Where `pool_tokens` is None, what is taken of free memory at the most."""
     chunk_tokens: int = 512
     """New tokens of one sequence that go through the model at once."""
 

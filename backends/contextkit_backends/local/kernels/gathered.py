@@ -14,6 +14,7 @@ import torch
 
 from .base import PagedMeta
 from .dense import attend
+from .transfer import bring
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,7 +51,7 @@ class Gathered:
         device = meta.table.device
         starts, counts = torch.tensor(parts).T[:, :, None]
         at, places, cells = padded(starts, counts, device)
-        newest = (torch.arange(int(counts.max())) - counts).to(device)
+        newest = bring(torch.arange(int(counts.max())) - counts, device)
         positions = _positions(meta, page_tokens)
         length, floor = meta.length[:, None], meta.floor[:, None]
         blank = (positions >= length) | ((positions >= head) & (positions < floor))
@@ -89,7 +90,7 @@ def padded(starts: Any, counts: Any, device: Any) -> tuple[Any, Any, Any]:
     real = index < counts
     at = starts + index * real
     cells = real.flatten().nonzero()[:, 0]
-    return at.to(device), at.flatten()[cells].to(device), cells.to(device)
+    return bring(at, device), bring(at.flatten()[cells], device), bring(cells, device)
 
 
 def _positions(meta: PagedMeta, page_tokens: int) -> Any:
