@@ -68,7 +68,7 @@ def recall(
 def compression(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Lost-in-the-middle, MuSiQue or HotpotQA files, or texts."),
+        typer.Argument(help="Lost-in-the-middle, MuSiQue, HotpotQA or SQuAD files, or texts."),
     ],
     method: Annotated[
         list[str] | None,

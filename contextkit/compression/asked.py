@@ -21,7 +21,8 @@ from contextkit.compression.forms import (
     Rows,
     form,
 )
-from contextkit.compression.places import Flags, Layout
+from contextkit.compression.places import Layout
+from contextkit.compression.units import Flags
 
 _WHICH = r"\b(?:what|which) (?:\w+ )?"
 _EXPECTS = (

@@ -18,17 +18,34 @@ import numpy as np
 import numpy.typing as npt
 
 from contextkit.compression.asked import COLUMNS as ASKED
+from contextkit.compression.forms import Numbers
 from contextkit.compression.spans import Word
 from contextkit.compression.traits import Traits, traits
-from contextkit.compression.word_states import Encoder, WordStates
 from contextkit.errors import ConfigError
 
 Array = npt.NDArray[np.float32]
 ROWS = 4096
 """Units that are worked out at once; more do not stay in a processor's cache."""
-ENCODER = "minilm-l6-v2"
-"""What the shipped weights that read with an encoder were trained with."""
 _NAMES = ("mean", "scale", "w1", "b1", "w2", "b2", "w3", "b3", "lengths")
+
+
+def chances_of(marks: Array, lengths: Array, sentence: Numbers) -> Array:
+    """Chances of stretches `[n, n_lengths]` from begin, end and inside scores of units `[n, 3 or more]`.
+
+    `lengths` is what a number of units adds. The chances sum to 1; a stretch that reaches into another
+    sentence has none.
+    """
+    begin, end, inside = marks.T[:3]
+    n, most = len(begin), len(lengths)
+    sums = np.concatenate([[0], np.cumsum(inside, dtype=np.float64)]).astype(np.float32)
+    scores = np.full((n, most), -np.inf, dtype=np.float32)
+    for length in range(min(most, n)):
+        last = n - length
+        told = begin[:last] + end[length:] + sums[length + 1 :] - sums[:last] + lengths[length]
+        same = sentence[:last] == sentence[length:]
+        scores[:last, length] = np.where(same, told, -np.inf)
+    odds = np.exp(scores - scores.max())
+    return np.asarray(odds / odds.sum(), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,49 +53,19 @@ class WordClassifier:
     """The weights of one network; its first layer says how many neighbours of a word it sees."""
 
     weights: Mapping[str, Array]
-    projection: Array | None = None
-    """Of an encoder's states, where it was trained with one; see `WordStates`."""
 
     @classmethod
     def load(cls, path: Path) -> WordClassifier:
         """From an `.npz`. Raises `ConfigError` for what is no such file."""
         try:
             with np.load(path, allow_pickle=False) as stored:
-                projection = stored.get("projection")
-                return cls(
-                    {name: stored[name].astype(np.float32) for name in _NAMES},
-                    None if projection is None else projection.astype(np.float32),
-                )
+                return cls({name: stored[name].astype(np.float32) for name in _NAMES})
         except (OSError, ValueError, KeyError) as error:
             raise ConfigError(f"word classifier: {path.name} cannot be used: {error}") from error
 
-    def reader(self, encoder: Encoder | None) -> WordStates | None:
-        """Reads words as the weights were trained. Raises `ConfigError` where these know no encoder."""
-        if encoder is None and self.projection is None:
-            return None
-        if encoder is None or self.projection is None:
-            own = "with no encoder" if self.projection is None else "with an encoder"
-            raise ConfigError(f"word classifier: these weights were trained {own}")
-        return WordStates(encoder, self.projection)
-
     def chances(self, known: Traits) -> Array:
-        """For each unit and each length up to the longest how likely that stretch is `[n, n_lengths]`.
-
-        They sum to 1; a stretch that reaches into another sentence has no chance.
-        """
-        begin, end, inside, _ = self._forward(known).T
-        lengths = self.weights["lengths"]
-        n, most = len(begin), len(lengths)
-        sums = np.concatenate([[0], np.cumsum(inside, dtype=np.float64)]).astype(np.float32)
-        scores = np.full((n, most), -np.inf, dtype=np.float32)
-        sentence = known.layout.sentence
-        for length in range(min(most, n)):
-            last = n - length
-            told = begin[:last] + end[length:] + sums[length + 1 :] - sums[:last] + lengths[length]
-            same = sentence[:last] == sentence[length:]
-            scores[:last, length] = np.where(same, told, -np.inf)
-        odds = np.exp(scores - scores.max())
-        return np.asarray(odds / odds.sum(), dtype=np.float32)
+        """For each unit and each length up to the longest how likely that stretch is; see `chances_of`."""
+        return chances_of(self._forward(known), self.weights["lengths"], known.layout.sentence)
 
     def scores(self, text: str, units: Sequence[Word], question: str = "") -> list[float]:
         """Log-odds up to a constant that a unit is part of an answer."""
@@ -109,8 +96,6 @@ class WordClassifier:
         parts = [(known.places, first[n_form : n_form + n_place])]
         if known.asked is not None:
             parts.append((known.asked, first[n_form + n_place : n_form + n_place + ASKED]))
-        if known.states is not None:
-            parts.append((known.states, first[n_form + n_place + ASKED :]))
         n = len(known.forms.ids)
         found = np.empty((n, w["w3"].shape[1]), dtype=np.float32)
         for at in range(0, n, ROWS):
@@ -136,8 +121,7 @@ def _beside(added: Array, sides: int) -> Array:
 
 
 @cache
-def shipped(encoded: bool = False) -> WordClassifier:
-    """The classifier that comes with the package; `encoded`: the one that reads with `minilm`."""
-    name = "word_classifier_minilm.npz" if encoded else "word_classifier.npz"
-    with as_file(files("contextkit.data") / name) as path:
+def shipped() -> WordClassifier:
+    """The classifier that comes with the package."""
+    with as_file(files("contextkit.data") / "word_classifier.npz") as path:
         return WordClassifier.load(path)

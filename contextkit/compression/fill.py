@@ -45,13 +45,13 @@ class _Filling:
         self, text: str, units: Sequence[Word], scores: Sequence[float], count: Count
     ) -> None:
         self._count, self._joints = count, Joints(text, units)
-        always = self._joints.protected
-        free = np.flatnonzero(~always)
+        columns = self._joints.units
+        free = np.flatnonzero(~columns.protected)
         order = np.argsort(-np.asarray(scores, dtype=np.float64)[free], kind="stable")
         self._ranked = free[order]
         self._rank = np.full(len(units), -1, dtype=np.intp)
         self._rank[self._ranked] = np.arange(len(free))
-        lengths = (self._joints.stops - self._joints.starts).astype(np.float64)
+        lengths = (columns.stops - columns.starts).astype(np.float64)
         self._weight: list[float] = [0.0, *np.cumsum(lengths[self._ranked]).tolist()]
 
     def tokens_of(self, n: int) -> int:

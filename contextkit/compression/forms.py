@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contextkit.compression.spans import Word
+from contextkit.compression.units import Units
 from contextkit.compression.vocabulary import FUNCTION, bits, row, spoken, stem, vectors
 
 Rows = npt.NDArray[np.float32]
@@ -99,7 +100,7 @@ class Forms:
 
 def forms(text: str, units: Sequence[Word]) -> Forms:
     """The written words of the units."""
-    written = [text[start:stop].strip() for start, stop, _ in units]
+    written = [*map(str.strip, Units.of(units).written(text))]
     place = {word: number for number, word in enumerate(dict.fromkeys(written))}
     ids = np.fromiter(map(place.__getitem__, written), dtype=np.intp, count=len(written))
     return Forms([form(word) for word in place], ids)

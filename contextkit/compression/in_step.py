@@ -7,14 +7,15 @@ all of them side by side, so that a model reads in one pass what it would have r
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from contextkit.compression.base import Compressed, Compresses, Count
-from contextkit.compression.scoring import Asked, Scorer
+from contextkit.compression.scoring import Asked, Begins, Scorer
 
 T = TypeVar("T")
 Asking: TypeAlias = Generator[Sequence[Asked], list[list[float]], T]
@@ -58,27 +59,73 @@ def compress_many(method: Compresses, tasks: Sequence[Task]) -> list[Compressed]
 
 def in_step(scorer: Scorer, plans: Sequence[Asking[T]]) -> list[T]:
     """What the plans return, as many of them side by side as the scorer says is worth it."""
-    found: dict[int, T] = {}
-    asking: dict[int, Sequence[Asked]] = {}
-    waiting = deque(range(len(plans)))
-
-    def advance(number: int, answers: list[list[float]] | None = None) -> None:
-        plan = plans[number]
-        try:
-            asking[number] = next(plan) if answers is None else plan.send(answers)
-        except StopIteration as end:
-            found[number] = end.value
-
+    if not plans:
+        return []
+    driver = _Driver(scorer, plans)
     try:
-        while waiting or asking:
-            while waiting and len(asking) < scorer.at_once:
-                advance(waiting.popleft())
-            now = {**asking}
-            asking.clear()
-            bits = iter(scorer.score_many([each for asked in now.values() for each in asked]))
-            for number, asked in now.items():
-                advance(number, [*islice(bits, len(asked))])
+        return driver.run()
     finally:
         for plan in plans:
             plan.close()
-    return [found[number] for number in range(len(plans))]
+
+
+Questions: TypeAlias = dict[int, Sequence[Asked]]
+
+
+class _Driver(Generic[T]):
+    """Plans on their way: some wait, some have questions, those of others are being answered."""
+
+    def __init__(self, scorer: Scorer, plans: Sequence[Asking[T]]) -> None:
+        self._plans = plans
+        self._begin = scorer.begin if isinstance(scorer, Begins) else _at_once(scorer)
+        self._most = scorer.at_once
+        self._enough = scorer.enough if isinstance(scorer, Begins) else sys.maxsize
+        self._waiting = deque(range(len(plans)))
+        self._asking: Questions = {}
+        self._answering: deque[tuple[Questions, Callable[[], list[list[float]]]]] = deque()
+        self._n_open = self._n_characters = 0
+        self._found: dict[int, T] = {}
+
+    def run(self) -> list[T]:
+        """Works on text for as long as there is any that hangs on no answer; then awaits answers."""
+        while self._waiting or self._n_open:
+            while self._waiting and self._n_open < self._most:
+                self._n_open += 1
+                self._advance(self._waiting.popleft())
+            if not self._answering:
+                self._ask()
+            if self._answering:
+                asked, answers = self._answering.popleft()
+                bits = iter(answers())
+                for number, questions in asked.items():
+                    self._advance(number, [*islice(bits, len(questions))])
+        return [self._found[number] for number in range(len(self._plans))]
+
+    def _advance(self, number: int, answers: list[list[float]] | None = None) -> None:
+        plan = self._plans[number]
+        try:
+            asked = next(plan) if answers is None else plan.send(answers)
+        except StopIteration as end:
+            self._found[number] = end.value
+            self._n_open -= 1
+            return
+        self._asking[number] = asked
+        self._n_characters += sum(len(each.text) for each in asked)
+        if self._n_characters >= self._enough:
+            self._ask()
+
+    def _ask(self) -> None:
+        if self._asking:
+            asked, self._asking, self._n_characters = self._asking, {}, 0
+            every = [each for questions in asked.values() for each in questions]
+            self._answering.append((asked, self._begin(every)))
+
+
+def _at_once(scorer: Scorer) -> Callable[[Sequence[Asked]], Callable[[], list[list[float]]]]:
+    """Asks a scorer that answers before it returns."""
+
+    def begin(asked: Sequence[Asked]) -> Callable[[], list[list[float]]]:
+        bits = scorer.score_many(asked)
+        return lambda: bits
+
+    return begin

@@ -6,15 +6,17 @@ scores that keeps its own rate; every segment is treated, the last one too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from itertools import accumulate, pairwise
+
+import numpy as np
 
 from contextkit.compression.in_step import Asking
 from contextkit.compression.joining import joined
 from contextkit.compression.scoring import Asked, Scorer
 from contextkit.compression.spans import Word
 from contextkit.compression.telling import levelled
+from contextkit.compression.units import Units
 
 SEGMENT_TOKENS = 200
 
@@ -32,13 +34,13 @@ def segments(members: Sequence[int], costs: Sequence[float], size: int) -> list[
     return found
 
 
-def cut_out(
-    text: str, units: Sequence[Word], members: Sequence[int]
-) -> tuple[str, list[int], list[int]]:
-    """The members as a text of their own, where each ends in it, how many words it has (at least one)."""
-    pieces = [text[start:stop] for start, stop, _ in map(units.__getitem__, members)]
-    n_words = [len(piece.split()) or 1 for piece in pieces]
-    return "".join(pieces), [*accumulate(map(len, pieces))], n_words
+def cut_out(text: str, units: Units) -> tuple[str, Units]:
+    """The units as a text of their own, and where they stand in it."""
+    ends = np.cumsum(units.stops - units.starts)
+    own = Units(np.concatenate([ends[:1] * 0, ends[:-1]]), ends, units.protected)
+    if len(units) and ends[-1] == units.stops[-1] - units.starts[0]:
+        return text[units.starts[0] : units.stops[-1]], own
+    return "".join(units.written(text)), own
 
 
 def iterate(
@@ -46,7 +48,7 @@ def iterate(
     units: Sequence[Word],
     members: Sequence[int],
     costs: Sequence[float],
-    rate_of: Callable[[int], float],
+    rates: Sequence[float],
     scorer: Scorer,
     question: str = "",
     size: int = SEGMENT_TOKENS,
@@ -54,30 +56,27 @@ def iterate(
     """A score a unit, above 0 where its segment's threshold keeps it; those that are no members get 0.
 
     With a question the score is contrastive (LongLLMLingua, arXiv:2310.06839, eq. 3): bits without it less
-    bits behind it. `rate_of` tells the rate at which a unit's segment is kept.
+    bits behind it. A segment is kept at the mean of its units' `rates`.
     """
-    found = [0.0] * len(units)
+    columns = Units.of(units)
+    words = columns.n_words(text)
+    found = np.zeros(len(units))
     with ExitStack() as stack:
         readings = [stack.enter_context(scorer.open()) for _ in range(2 if question else 1)]
         before = ["", question + "\n"][: len(readings)]
         for run in segments(members, costs, size):
-            own, ends, n_words = cut_out(text, units, run)
+            places = np.array(run, dtype=np.intp)
+            own, inside = cut_out(text, columns.take(places))
+            ends = inside.stops.tolist()
             answers = yield [
                 Asked(said, own, ends, reading)
                 for said, reading in zip(before, readings, strict=True)
             ]
-            told = [a - b for a, b in zip(*answers, strict=True)] if question else answers[0]
-            told = [bits / n for bits, n in zip(told, n_words, strict=True)]
-            rates = {0: sum(rate_of(index) for index in run) / len(run)}
-            level = levelled(told, [0] * len(run), rates)
-            for index, score in zip(run, level, strict=True):
-                found[index] = score
-            kept = [
-                Word(start, stop, units[index].protected)
-                for index, score, (start, stop) in zip(
-                    run, level, pairwise((0, *ends)), strict=True
-                )
-                if units[index].protected or score > 0
-            ]
-            before = [joined(own, kept)] * len(readings)
-    return found
+            bits = np.array(answers)
+            told = (bits[0] - bits[1] if question else bits[0]) / words[places]
+            rate = sum(map(rates.__getitem__, run)) / len(run)
+            level = np.array(levelled(told, [0] * len(run), {0: rate}))
+            found[places] = level
+            before = [joined(own, inside.take(inside.protected | (level > 0)))] * len(readings)
+    scores: list[float] = found.tolist()
+    return scores

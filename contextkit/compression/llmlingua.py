@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, compress
 from math import inf
 from typing import ClassVar
+
+import numpy as np
 
 from contextkit.compression.base import Compressed, Count
 from contextkit.compression.in_step import Asking, Task, in_step
 from contextkit.compression.iterating import cut_out, iterate
 from contextkit.compression.scoring import Asked, Scorer, SurprisalScorer
 from contextkit.compression.source import begin
-from contextkit.compression.spans import Word
 from contextkit.compression.telling import (
     PROTECTED_SHARE,
     OnProtected,
@@ -30,6 +31,7 @@ from contextkit.compression.telling import (
     sentence_bounds,
     stay,
 )
+from contextkit.compression.units import Units
 
 DOCUMENTS, SENTENCES = 2.0, 1.4
 """How many times the target documents, then sentences, may take (the paper's k; its release's ratio)."""
@@ -67,15 +69,16 @@ class LLMLingua:
             return source
         units, costs = source.units, source.costs
         inside = yield from self._coarse(text, units, costs, target)
-        members = [index for index, stays in enumerate(inside) if stays]
-        rate = min(1.0, target / max(1.0, sum(costs[index] for index in members)))
-        scores = yield from iterate(text, units, members, costs, lambda _: rate, self.scorer)
+        members = [*compress(range(len(units)), inside)]
+        rate = min(1.0, target / max(1.0, sum(compress(costs, inside))))
+        rates = [rate] * len(units)
+        scores = yield from iterate(text, units, members, costs, rates, self.scorer)
         return Teller(self.kind, self.on_protected, task.handle).tell(
             text, units, scores, inside, target, task.count, self.scorer.kind, source.tokens
         )
 
     def _coarse(
-        self, text: str, units: Sequence[Word], costs: Sequence[float], target: int
+        self, text: str, units: Units, costs: Sequence[float], target: int
     ) -> Asking[list[bool]]:
         """The budget controller: documents, then sentences, by their mean bits a word."""
         documents = parts(document_bounds(text), units, costs)
@@ -92,28 +95,25 @@ class LLMLingua:
 
 
 def score_parts(
-    text: str, units: Sequence[Word], found: Sequence[Part], scorer: Scorer
+    text: str, units: Units, found: Sequence[Part], scorer: Scorer
 ) -> Asking[list[float]]:
     """Asks for bits a word of every unit, each part read by itself."""
     if type(scorer) is SurprisalScorer:
         return _by_form(text, units, scorer)
-    cut = [cut_out(text, units, range(part.first, part.stop)) for part in found]
-    answers = yield [Asked("", own, ends) for own, ends, _ in cut]
-    return [
-        bits / n
-        for (_, _, n_words), answer in zip(cut, answers, strict=True)
-        for bits, n in zip(answer, n_words, strict=True)
-    ]
+    cut = [cut_out(text, units.take(slice(part.first, part.stop))) for part in found]
+    answers = yield [Asked("", own, inside.stops.tolist()) for own, inside in cut]
+    bits: list[float] = (np.concatenate(answers) / units.n_words(text)).tolist()
+    return bits
 
 
-def _by_form(text: str, units: Sequence[Word], scorer: SurprisalScorer) -> list[float]:
+def _by_form(text: str, units: Units, scorer: SurprisalScorer) -> list[float]:
     """Bits a word where what stands before changes nothing: each written unit is scored once."""
-    written = [text[start:stop] for start, stop, _ in units]
+    written = units.written(text)
     distinct = [*dict.fromkeys(written)]
     ends = [*accumulate(map(len, distinct))]
     (bits,) = scorer.score_many([Asked("", "".join(distinct), ends)])
     of = {unit: bit / (len(unit.split()) or 1) for unit, bit in zip(distinct, bits, strict=True)}
-    return [of[unit] for unit in written]
+    return [*map(of.__getitem__, written)]
 
 
 def _means(found: Sequence[Part], bits: Sequence[float]) -> list[float]:

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from contextkit.compression.base import Compressed, Count
-from contextkit.compression.classifier import ENCODER, WordClassifier, shipped
+from contextkit.compression.classifier import WordClassifier, chances_of, shipped
+from contextkit.compression.costs import piece_costs
+from contextkit.compression.forms import Rows
 from contextkit.compression.picking import fill, pick, segments_of
 from contextkit.compression.source import begin
 from contextkit.compression.telling import OnProtected, Teller
-from contextkit.compression.traits import traits
-from contextkit.compression.word_states import Encoder
+from contextkit.compression.traits import Traits, traits
+from contextkit.compression.units import Units
+from contextkit.compression.word_reader import ENCODER, Encoder, WordReader, shipped_reader
 from contextkit.errors import ConfigError
 
 
@@ -26,7 +27,7 @@ from contextkit.errors import ConfigError
 class LLMLingua2:
     """Words that answers are made of stay; `weights` names an `.npz` of one's own in place of ours.
 
-    `encoder` reads each word in its context; without one a word is known by its form and place.
+    `encoder` reads the question with the text; without one a word is known by its form and place.
     `stub`: what is protected leaves with the clause that it stands in (a sentence with a negation is never
     cut); `error`: it stays wherever it stands.
     """
@@ -50,17 +51,16 @@ class LLMLingua2:
         source = begin(self.kind, text, target_tokens, count, names_whole=False)
         if isinstance(source, Compressed):
             return source
-        classifier = self._classifier()
         units = source.units
-        known = traits(text, units, question, classifier.reader(self.encoder))
-        chances = classifier.chances(known)
-        cost = np.array(source.costs)
-        protected = np.array([unit.protected for unit in units])
+        known = traits(text, units, question if self.encoder is None else "")
+        chances = self._chances(text, units, known, question)
+        cost = piece_costs(text, units, source.tokens)
+        protected = units.protected.copy()
         room = float(target_tokens)
         if self.on_protected == "error":
             room -= float(cost[protected].sum())
             cost[protected] = 0
-            protected = np.zeros_like(protected)
+            protected[:] = False
         clause = known.uncut
         worth = pick(chances, cost, segments_of(known.layout.sentence), clause, protected, room)
         filled = fill(worth, chances, cost, clause, protected, room)
@@ -74,12 +74,19 @@ class LLMLingua2:
             tokens=source.tokens,
         )
 
-    def _classifier(self) -> WordClassifier:
+    def _chances(self, text: str, units: Units, known: Traits, question: str) -> Rows:
+        """Of every stretch, by the classifier or, with an encoder, by the reader."""
+        if self.encoder is None:
+            by = shipped() if self.weights is None else WordClassifier.load(self.weights)
+            return by.chances(known)
         if self.weights is not None:
-            return WordClassifier.load(self.weights)
-        if self.encoder is not None and self.encoder.name != ENCODER:
+            reader = WordReader.load(self.weights)
+        elif self.encoder.name == ENCODER:
+            reader = shipped_reader()
+        else:
             raise ConfigError(
                 f"llmlingua2: the shipped weights were trained with {ENCODER}, not with "
                 f"{self.encoder.name}; leave its folder out, or give weights of your own"
             )
-        return shipped(encoded=self.encoder is not None)
+        marks = reader.marks(self.encoder, text, units, question)
+        return chances_of(marks, reader.lengths, known.layout.sentence)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress, repeat
 from math import exp
 from statistics import fmean, pstdev
 from typing import ClassVar, Literal
@@ -33,6 +34,7 @@ from contextkit.compression.telling import (
     sentence_bounds,
     stay,
 )
+from contextkit.compression.units import Units, units_of
 
 COARSE = 3.0
 """Documents and sentences are chosen up to this many times the target; words leave from there."""
@@ -78,7 +80,7 @@ class LongLLMLingua:
             return Compressed(text, tokens, target, tokens, self.kind, "fits")
         if not question.strip():
             return (yield from LLMLingua(self.scorer, self.on_protected).plan(task))
-        single = words(text)
+        single = units_of(text)
         units = phrases(text, single)
         costs = costs_of(units, text, tokens)
         documents = parts(document_bounds(text), units, costs)
@@ -99,13 +101,13 @@ class LongLLMLingua:
         )
 
     def _distances(
-        self, text: str, units: Sequence[Word], documents: Sequence[Part], question: str
+        self, text: str, units: Units, documents: Sequence[Part], question: str
     ) -> Asking[list[float]]:
         """r_k: mean bits of the question behind each document; lower is better (eq. 2)."""
         said = question + RESTRICT
         heard = [word.stop for word in words(said)]
         asked = [
-            Asked(cut_out(text, units, range(part.first, part.stop))[0], said, heard)
+            Asked(cut_out(text, units.take(slice(part.first, part.stop)))[0], said, heard)
             for part in documents
         ]
         answers = yield asked
@@ -144,17 +146,16 @@ class LongLLMLingua:
         target: int,
     ) -> Asking[list[float]]:
         """The contrastive score at each document's own rate (eqs. 3 and 5)."""
-        members = [index for index, stays in enumerate(inside) if stays]
-        base = target / max(1.0, sum(costs[index] for index in members))
+        members = [*compress(range(len(units)), inside)]
+        base = target / max(1.0, sum(compress(costs, inside)))
         of = documents_of(documents, len(units))
-        ranked = sorted({of[index] for index in members}, key=lambda d: (distance[d], d))
+        ranked = sorted({*compress(of, inside)}, key=lambda d: (distance[d], d))
         rates = {
             document: min(1.0, max(0.0, base + (1 - 2 * rank / len(ranked)) * self.spread))
             for rank, document in enumerate(ranked)
         }
-        return iterate(
-            text, units, members, costs, lambda index: rates[of[index]], self.scorer, question
-        )
+        own = [*map(rates.get, of, repeat(0.0))]
+        return iterate(text, units, members, costs, own, self.scorer, question)
 
 
 def _reordered(

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from contextkit.compression.base import Method
 from contextkit.compression.scoring import Scorer, SurprisalScorer
 from contextkit.compression.telling import OnProtected
-from contextkit.compression.word_states import Encoder
+from contextkit.compression.word_reader import Encoder
 
 EncoderKind: TypeAlias = Literal["minilm"]
 MethodName: TypeAlias = Literal[

@@ -4,51 +4,66 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
 
 from contextkit.compression.spans import Word
+from contextkit.compression.units import Units
 
 _FIRST = re.compile(r"[^\W_]")
 _INSIDE = frozenset(("of", "de", "van", "von", "&"))
 _ENDS = frozenset(',;:)"”.!?]')
 MOST_WORDS = 8
 """Longer runs are headings or shouting, and are told word by word."""
+NAMES, CLOSES, LINKS = 1, 2, 4
+"""What a word may be: part of a name, the last of one, or a link between two parts."""
 
 
-def phrases(text: str, units: Sequence[Word]) -> list[Word]:
+def phrases(text: str, words: Sequence[Word]) -> Units:
     """The units with each name in one; together they still tile the text."""
-    pieces = [text[start:stop].strip() for start, stop, _ in units]
-    naming = {piece: _names(piece) for piece in {*pieces}}
-    named = [naming[piece] for piece in pieces]
-    found: list[Word] = []
+    units = Units.of(words)
+    told = bytes(map(_told, units.written(text)))
+    flags = np.frombuffer(told + bytes(2), dtype=np.uint8)
+    named, linked = flags & NAMES > 0, flags & LINKS > 0
+    joins = named[1:-1] | (linked[1:-1] & named[2:])
+    begins = named[:-2] & (flags[:-2] & CLOSES == 0) & joins
+    runs: list[tuple[int, int]] = []
     done = 0
-    for at in [index for index, is_name in enumerate(named) if is_name]:
+    for at in np.flatnonzero(begins).tolist():
         if at < done:
             continue
-        end = _end(pieces, named, at)
-        if 1 < end - at <= MOST_WORDS:
-            kept = any(unit.protected for unit in units[at:end])
-            found += units[done:at]
-            found.append(Word(units[at].start, units[end - 1].stop, kept))
+        end = _end(told, at)
+        if end - at <= MOST_WORDS:
+            runs.append((at, end - 1))
             done = end
-    return [*found, *units[done:]]
+    return units.merged(runs)
 
 
-def _end(pieces: Sequence[str], named: Sequence[bool], at: int) -> int:
+def _end(told: bytes, at: int) -> int:
     """Behind the last word of the name that begins at `at`."""
     end = at + 1
-    while end < len(pieces) and pieces[end - 1][-1:] not in _ENDS:
-        if named[end]:
+    while end < len(told) and not told[end - 1] & CLOSES:
+        if told[end] & NAMES:
             end += 1
-        elif pieces[end] in _INSIDE and end + 1 < len(pieces) and named[end + 1]:
+        elif told[end] & LINKS and end + 1 < len(told) and told[end + 1] & NAMES:
             end += 2
         else:
             break
     return end
 
 
-def _names(piece: str) -> bool:
+@lru_cache(maxsize=65_536)
+def _told(written: str) -> int:
+    """What a word may be, as flags."""
+    word = written.strip()
+    closes, links = word[-1:] in _ENDS, word in _INSIDE
+    return NAMES * _names(word) + CLOSES * closes + LINKS * links
+
+
+def _names(word: str) -> bool:
     """Whether the first letter or digit is a capital or a digit."""
-    if piece[:1].isalnum():
-        return piece[0].isupper() or piece[0].isdigit()
-    first = _FIRST.search(piece)
+    if word[:1].isalnum():
+        return word[0].isupper() or word[0].isdigit()
+    first = _FIRST.search(word)
     return first is not None and (first.group().isupper() or first.group().isdigit())

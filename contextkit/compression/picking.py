@@ -20,8 +20,6 @@ MOST_WORDS = 40
 """Longer sentences are filled in parts."""
 CANDIDATES = 4
 """Stretches that are looked at for every word of the text."""
-PROTECTED_SHARE = 0.6
-"""How much of the target what is protected may take before no further clause is opened."""
 TRIES = 64
 """Picks that are looked at behind the first that does not fit."""
 TAKEN = 1e3
@@ -120,7 +118,7 @@ class _Filling:
         begins = np.repeat(found.first - np.cumsum(lengths) + lengths, lengths)
         units: Numbers = np.arange(int(lengths.sum())) + begins
         level = np.zeros(len(self._mass))
-        level[self._clause[units]] = np.repeat(worth, lengths)
+        np.maximum.at(level, self._clause[units], np.repeat(worth, lengths))
         fresh = self._protected & (level[self._clause] > 0)
         fresh[units] = True
         fresh &= self.worth == 0
@@ -152,7 +150,7 @@ def fill(
     worth: Reals, chances: Rows, cost: Reals, clause: Numbers, protected: Flags, target: float
 ) -> Filled:
     """Takes picks by their worth while they fit; further clauses are opened where picks leave room."""
-    taken = _taken(worth, cost, clause, target)
+    taken = _taken(worth, cost, clause, protected, target)
     single = np.log(np.maximum(chances.sum(axis=1), 1e-30))
     scores = np.where(worth > 0, np.log(np.maximum(worth, 1e-30)), single + np.log(1e-30))
     scores += np.where(taken, TAKEN, 0.0)
@@ -160,20 +158,19 @@ def fill(
     tokens = np.bincount(clause, weights=cost)
     held = np.bincount(clause, weights=cost * protected)
     mass = np.bincount(clause, weights=chances.sum(axis=1))
-    inside, kept = float(tokens[opened].sum()), float(held[opened].sum())
+    inside, left = float(tokens[opened].sum()), target - float(cost[taken].sum())
     for number in np.argsort(-mass / np.sqrt(tokens + 1), kind="stable").tolist():
         if inside >= SLACK * target:
             break
-        heavy = held[number] and kept + held[number] > PROTECTED_SHARE * target
-        if opened[number] or (heavy and inside):
+        if opened[number] or (held[number] > left and inside):
             continue
         opened[number] = True
         inside += float(tokens[number])
-        kept += float(held[number])
+        left -= float(held[number])
     return Filled(scores.tolist(), opened[clause].tolist())
 
 
-def _taken(worth: Reals, cost: Reals, clause: Numbers, target: float) -> Flags:
+def _taken(worth: Reals, cost: Reals, clause: Numbers, protected: Flags, target: float) -> Flags:
     """The picked units that fit, best first; a pick that does not fit ends nothing but its own clause."""
     picked = np.flatnonzero(worth)
     order = picked[np.argsort(-worth[picked], kind="stable")]
@@ -188,9 +185,10 @@ def _taken(worth: Reals, cost: Reals, clause: Numbers, target: float) -> Flags:
     spent = float(cost[taken].sum())
     rest = order[int(fits.sum()) :]
     for level in dict.fromkeys(worth[rest[:TRIES]].tolist()):
-        group = np.flatnonzero(worth == level)
+        group = worth == level
         more = float(cost[group].sum())
-        if spent + more <= target:
-            taken[group] = True
+        left_out = protected & ~taken & ~group
+        if spent + more <= target and not left_out[np.isin(clause, clause[group])].any():
+            taken |= group
             spent += more
     return taken

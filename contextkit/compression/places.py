@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from contextkit.compression.forms import (
     CAPITAL,
@@ -18,8 +17,8 @@ from contextkit.compression.forms import (
     Rows,
 )
 from contextkit.compression.spans import Word
+from contextkit.compression.units import LINE_BREAK, Flags, Units, characters
 
-Flags = npt.NDArray[np.bool_]
 COLUMNS = 27
 
 
@@ -36,12 +35,12 @@ def layout(
     text: str, units: Sequence[Word], sentences: Sequence[int], clauses: Sequence[int]
 ) -> Layout:
     """Where the units stand, by where sentences and clauses begin; a line break ends a paragraph."""
-    starts = np.array([unit.start for unit in units], dtype=np.intp)
-    breaks = ["\n" in text[units[i - 1].start : units[i].start] for i in range(1, len(units))]
+    starts = Units.of(units).starts
+    lines = np.searchsorted(np.flatnonzero(characters(text)[0][1:] == LINE_BREAK), starts)
     return Layout(
         _numbered(starts, sentences),
         _numbered(starts, clauses),
-        np.concatenate([[0], np.cumsum(breaks)]).astype(np.intp)[: len(units)],
+        np.cumsum(np.diff(lines, prepend=lines[:1]) > 0, dtype=np.intp),
     )
 
 
@@ -83,7 +82,7 @@ def place_rows(text: str, units: Sequence[Word], known: Forms, found: Layout, ro
         np.minimum(run_place, 6) / 4,
         _inside(known),
         _quoted(known),
-        [unit.protected for unit in units],
+        Units.of(units).protected,
         within / size,
         np.minimum(within, 40) / 20,
         np.minimum(size, 80) / 40,
@@ -146,6 +145,7 @@ def _quoted(known: Forms) -> Flags:
     return np.asarray((marks > 0) | (before % 2 == 1))
 
 
-def _line_first(text: str, units: Sequence[Word]) -> list[bool]:
+def _line_first(text: str, units: Sequence[Word]) -> Flags:
     """Whether a unit begins a line."""
-    return [start == 0 or text[start - 1] == "\n" for start, _, _ in units]
+    found: Flags = characters(text)[0][Units.of(units).starts] == LINE_BREAK
+    return found

@@ -7,12 +7,12 @@ process. A `Reading` is a text that grows; a word is scored behind it and only t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
 from types import TracebackType
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -69,6 +69,20 @@ class Scorer(Protocol):
 
     def score_many(self, asked: Sequence[Asked]) -> list[list[float]]:
         """Bits of the units of several texts, each behind its own context and the units before it."""
+        ...
+
+
+@runtime_checkable
+class Begins(Protocol):
+    """A scorer that works on what it was asked while its caller does something else."""
+
+    @property
+    def enough(self) -> int:
+        """Characters that are asked about without waiting for more."""
+        ...
+
+    def begin(self, asked: Sequence[Asked]) -> Callable[[], list[list[float]]]:
+        """Asks, as `score_many` does; what is returned waits for the answers."""
         ...
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contextkit.compression.base import Compressed, Count
 from contextkit.compression.phrases import phrases
-from contextkit.compression.spans import Word, words
 from contextkit.compression.telling import Part, costs_of, parts, sentence_bounds
+from contextkit.compression.units import Units, units_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +18,8 @@ class Source:
     tokens: int
     target: int
     count: Count
-    units: Sequence[Word]
-    costs: Sequence[float]
+    units: Units
+    costs: list[float]
 
     def sentences(self) -> list[Part]:
         """The units in sentences."""
@@ -34,7 +33,7 @@ def begin(
     tokens = count(text)
     if tokens <= target:
         return Compressed(text, tokens, target, tokens, kind, "fits")
-    units = words(text)
+    units = units_of(text)
     if names_whole:
         units = phrases(text, units)
     return Source(text, tokens, target, count, units, costs_of(units, text, tokens))

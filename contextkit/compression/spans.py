@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
-from functools import lru_cache
-from itertools import accumulate, repeat
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import accumulate, compress, repeat
+from typing import Any, NamedTuple, cast
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"
 _UNIT = (
@@ -84,6 +84,9 @@ class Span(NamedTuple):
     kind: str
 
 
+_OPEN_ENDED = (Span(0, 0, ""),)
+
+
 class Word(NamedTuple):
     """A stretch that is kept or dropped whole, with the blanks behind it; words tile their text."""
 
@@ -95,63 +98,79 @@ class Word(NamedTuple):
 def protected(text: str) -> list[Span]:
     """Every protected span of a text, in order, none overlapping another."""
     pieces = _WORD.findall(text)
-    return _spans(text, pieces, [0, *accumulate(map(len, pieces))])
+    found: list[Span] = []
+    at = start = 0
+    for piece, own in zip(pieces, map(_own, pieces), strict=True):
+        stop = start + len(piece.rstrip())
+        if own and stop > at:
+            if own is _OPEN_ENDED or at > start:
+                at = _take(text, max(start, at), stop, found)
+            else:
+                found += [Span(start + first, start + last, kind) for first, last, kind in own]
+                at = found[-1].stop
+        start += len(piece)
+    return found
 
 
 def words(text: str) -> list[Word]:
     """The text in words; one that meets a protected span is protected, a span's words are one."""
-    pieces = _WORD.findall(text)
-    edges = [0, *accumulate(map(len, pieces))]
+    edges, runs = tiles(text)
     found: list[Word] = []
     done = 0
-    for first, last in _held(_spans(text, pieces, edges), edges):
-        found += map(Word._make, zip(edges[done:first], edges[done + 1 : first + 1], repeat(False)))
+    for first, last in runs:
+        found += in_words(edges[done:first], edges[done + 1 : first + 1], repeat(False))
         found.append(Word(edges[first], edges[last + 1], True))
         done = last + 1
-    found += map(Word._make, zip(edges[done:-1], edges[done + 1 :], repeat(False)))
-    return found
+    return [*found, *in_words(edges[done:-1], edges[done + 1 :], repeat(False))]
 
 
-def _held(spans: list[Span], edges: list[int]) -> list[tuple[int, int]]:
-    """First and last piece of every run that protected spans hold together."""
-    found: list[tuple[int, int]] = []
+def in_words(
+    starts: Iterable[int], stops: Iterable[int], protected: Iterable[bool]
+) -> Iterator[Word]:
+    """Words out of columns; what `Word` does, in a third of the time."""
+    new = cast("Any", tuple).__new__
+    return map(partial(new, Word), zip(starts, stops, protected, strict=False))
+
+
+def tiles(text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    """Where the pieces between blanks begin, the end last; which pieces protected spans hold together."""
+    pieces = _WORD.findall(text)
+    edges = [*accumulate(map(len, pieces), initial=0)]
+    known = [*map(_own, pieces)]
+    runs: list[tuple[int, int]] = []
+    at = 0
+    for index in compress(range(len(pieces)), known):
+        start = edges[index]
+        if known[index] is not _OPEN_ENDED and at <= start:
+            runs.append((index, index))
+            continue
+        stop = start + len(pieces[index].rstrip())
+        if stop > at:
+            found: list[Span] = []
+            at = _take(text, max(start, at), stop, found)
+            _hold(found, edges, runs)
+    return edges, runs
+
+
+def _hold(spans: list[Span], edges: list[int], runs: list[tuple[int, int]]) -> None:
+    """Add first and last piece of every run that the spans hold together."""
     for start, stop, _ in spans:
         first = bisect_right(edges, start) - 1
         last = first if stop <= edges[first + 1] else bisect_right(edges, stop - 1, first) - 1
-        if found and first <= found[-1][1]:
-            found[-1] = found[-1][0], max(last, found[-1][1])
+        if runs and first <= runs[-1][1]:
+            runs[-1] = runs[-1][0], max(last, runs[-1][1])
         else:
-            found.append((first, last))
-    return found
-
-
-def _spans(text: str, pieces: list[str], edges: list[int]) -> list[Span]:
-    """The protected spans; what a piece holds by itself is looked at once for equal pieces."""
-    known = {piece: _own(piece.rstrip()) for piece in {*pieces}}
-    telling = [index for index, piece in enumerate(pieces) if known[piece] != ()]
-    found: list[Span] = []
-    at = 0
-    for index in telling:
-        start = edges[index]
-        stop = start + len(pieces[index].rstrip())
-        own = known[pieces[index]]
-        if stop <= at:
-            continue
-        if own is None or at > start:
-            at = _take(text, max(start, at), stop, found)
-        else:
-            found += [Span(start + first, start + last, kind) for first, last, kind in own]
-            at = found[-1].stop
-    return found
+            runs.append((first, last))
 
 
 @lru_cache(maxsize=32_768)
-def _own(token: str) -> tuple[Span, ...] | None:
-    """The spans of a token without blanks; None where they hang on what stands behind it."""
+def _own(piece: str) -> tuple[Span, ...]:
+    """The spans of a piece; `_OPEN_ENDED` where they hang on what stands behind it."""
+    token = piece.rstrip()
     if _PLAIN.fullmatch(token) and not _TELLING.search(token):
         return ()
     if _OPEN.search(token):
-        return None
+        return _OPEN_ENDED
     found: list[Span] = []
     _take(token, 0, len(token), found)
     return tuple(found)

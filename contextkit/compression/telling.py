@@ -8,17 +8,18 @@ those that stay every protected span does.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import accumulate, compress
-from operator import itemgetter, mul
-from typing import Literal, TypeAlias
+from itertools import compress
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
 
 from contextkit.compression.base import Compressed, Count, ProtectedMass
 from contextkit.compression.fill import keep_to_target
 from contextkit.compression.spans import Word, sentences
+from contextkit.compression.units import Units
 
 OnProtected: TypeAlias = Literal["error", "stub"]
 PROTECTED_SHARE = 0.6
@@ -28,8 +29,7 @@ OUT = 1e6
 _GAP = re.compile(r"\n[ \t]*(?:\r?\n[ \t]*)+")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A stretch of units that stays or leaves as one: a document, a sentence."""
 
     first: int
@@ -40,17 +40,14 @@ class Part:
 
 def parts(bounds: Sequence[int], units: Sequence[Word], costs: Sequence[float]) -> list[Part]:
     """The units in parts that begin at `bounds`, sorted; a unit belongs where it begins."""
-    starts = [*map(itemgetter(0), units)]
-    edges = [*(bisect_left(starts, bound) for bound in bounds[1:]), len(units)]
-    whole = [0.0, *accumulate(costs)]
-    kept = [0.0, *accumulate(map(mul, costs, map(itemgetter(2), units)))]
-    found: list[Part] = []
-    first = 0
-    for stop in edges:
-        if stop > first:
-            found.append(Part(first, stop, whole[stop] - whole[first], kept[stop] - kept[first]))
-            first = stop
-    return found
+    columns, cost = Units.of(units), np.asarray(costs, dtype=np.float64)
+    begins = np.searchsorted(columns.starts, np.asarray(bounds[1:], dtype=np.intp))
+    edges = np.concatenate([[0], begins, [len(units)]])
+    edges = edges[np.flatnonzero(np.diff(edges, prepend=-1))]
+    tokens = np.diff(np.concatenate([[0.0], np.cumsum(cost)])[edges])
+    kept = np.diff(np.concatenate([[0.0], np.cumsum(cost * columns.protected)])[edges])
+    places = edges.tolist()
+    return [*map(Part, places[:-1], places[1:], tokens.tolist(), kept.tolist())]
 
 
 def choose(
@@ -94,7 +91,9 @@ def within_mass(
 def costs_of(units: Sequence[Word], text: str, tokens: int) -> list[float]:
     """About what each unit costs: its share of the characters."""
     rate = tokens / max(1, len(text))
-    return [(stop - start) * rate for start, stop, _ in units]
+    columns = Units.of(units)
+    found: list[float] = ((columns.stops - columns.starts) * rate).tolist()
+    return found
 
 
 def sentence_bounds(text: str) -> list[int]:
@@ -148,7 +147,7 @@ class Teller:
             return Compressed(told, tokens, target_tokens, count(told), self.kind, note)
         told = self._filled(
             text,
-            [*compress(units, inside)],
+            Units.of(units).take(np.array(inside, dtype=bool)),
             [*compress(scores, inside)],
             target_tokens,
             count,
@@ -159,7 +158,7 @@ class Teller:
     def _filled(
         self,
         text: str,
-        units: Sequence[Word],
+        units: Units,
         scores: Sequence[float],
         target_tokens: int,
         count: Count,
@@ -173,7 +172,7 @@ class Teller:
         except ProtectedMass:
             tail = self._tail(True, target_tokens, count)
             room = target_tokens - (count(tail) if tail else 0)
-            loose = [Word(unit.start, unit.stop, False) for unit in units]
+            loose = replace(units, protected=np.zeros_like(units.protected))
             told = keep_to_target(text, loose, scores, room, count)
         return told + tail if count(told + tail) <= target_tokens else told
 
@@ -192,13 +191,15 @@ def levelled(
 
     Within a group only the order of scores counts, so a segment of rare words takes no more than its rate.
     """
-    members: dict[int, list[int]] = {}
-    for index, group in enumerate(groups):
-        members.setdefault(group, []).append(index)
-    found = [0.0] * len(scores)
-    for group, indices in members.items():
-        indices.reverse()  # of equal scores the earlier one is the better
-        indices.sort(key=scores.__getitem__)
-        for rank, index in enumerate(indices):
-            found[index] = (rank + 0.5) / len(indices) - (1 - rates[group])
-    return found
+    group = np.asarray(groups, dtype=np.intp)
+    places = np.arange(len(group))
+    # Of equal scores the earlier one is the better.
+    order = np.lexsort((-places, np.asarray(scores, dtype=np.float64), group))
+    begins = np.flatnonzero(np.diff(group[order], prepend=-1))
+    sizes = np.diff(np.append(begins, len(order)))
+    rank = places - np.repeat(begins, sizes)
+    cut = 1 - np.array([rates[of] for of in group[order[begins]].tolist()], dtype=np.float64)
+    found = np.empty(len(order))
+    found[order] = (rank + 0.5) / np.repeat(sizes, sizes) - np.repeat(cut, sizes)
+    level: list[float] = found.tolist()
+    return level

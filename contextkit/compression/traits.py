@@ -22,14 +22,14 @@ from contextkit.compression.forms import (
 )
 from contextkit.compression.places import Layout, layout, place_rows
 from contextkit.compression.spans import Word, clauses, sentences
-from contextkit.compression.word_states import WordStates
+from contextkit.compression.units import Units
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
     """`rows` has a row for each written word, the others one for each unit.
 
-    `asked` is None without a question, `states` without an encoder.
+    `asked` is None without a question.
     """
 
     forms: Forms
@@ -39,28 +39,23 @@ class Traits:
     rows: Rows
     places: Rows
     asked: Rows | None
-    states: Rows | None = None
 
     def dense(self) -> Rows:
         """All columns of each unit, as a network is trained on them."""
         n = len(self.forms.ids)
         asked = np.zeros((n, ASKED), np.float32) if self.asked is None else self.asked
-        states = np.zeros((n, 0), np.float32) if self.states is None else self.states
-        return np.concatenate([self.rows[self.forms.ids], self.places, asked, states], axis=1)
+        return np.concatenate([self.rows[self.forms.ids], self.places, asked], axis=1)
 
 
-def traits(
-    text: str, units: Sequence[Word], question: str = "", reader: WordStates | None = None
-) -> Traits:
-    """What is known of each unit; those of the question where there is one, of the reader likewise."""
+def traits(text: str, units: Sequence[Word], question: str = "") -> Traits:
+    """What is known of each unit; those of the question where there is one."""
     whole = [start for start, _ in sentences(text)]
     found = layout(text, units, whole, clauses(text, whole))
     known = forms(text, units)
     rows = known.rows()
     places = place_rows(text, units, known, found, rows)
     asked = asked_rows(known, found, rows, question) if question.strip() else None
-    states = None if reader is None else reader.rows(text, units, found, question)
-    return Traits(known, found, _uncut(known, found, units), rows, places, asked, states)
+    return Traits(known, found, _uncut(known, found, units), rows, places, asked)
 
 
 def _uncut(known: Forms, found: Layout, units: Sequence[Word]) -> Numbers:
@@ -68,7 +63,7 @@ def _uncut(known: Forms, found: Layout, units: Sequence[Word]) -> Numbers:
     turned = np.array([form.turns for form in known.forms], dtype=bool)[known.ids]
     whole = (np.bincount(found.sentence, weights=turned) > 0)[found.sentence]
     joins = np.array([form.joins for form in known.forms])[known.ids]
-    protected = np.array([*(unit.protected for unit in units[1:]), False])
+    protected = np.append(Units.of(units).protected[1:], False)
     links = (joins == SUBORDINATES) | ((joins == COORDINATES) & ~protected)
     links[1:] &= ~links[:-1]
     fresh = links | (np.diff(found.clause, prepend=-1) > 0)

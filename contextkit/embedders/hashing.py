@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 from zlib import crc32
 
@@ -37,14 +39,29 @@ class HashingEmbedder(BaseModel):
         return f"hashing-{self.dimension}-v1"
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
-        """One row a text, of unit length; a row of zeros for a text without words."""
+        """One row a text, of unit length; a row of zeros for a text without words.
+
+        Words and their parts are weighted by how often they come, sublinearly.
+        """
         import numpy as np
 
+        hashes, weights, counts = array("I"), array("d"), array("q")
+        for text in texts:
+            before = len(hashes)
+            for word, count in Counter(_WORD.findall(text[: self.max_chars].casefold())).items():
+                own = _hashes(word)
+                weight = 1 + math.log(count)
+                hashes += own
+                weights.append(weight)
+                weights += array("d", (weight * _PART_WEIGHT,)) * (len(own) - 1)
+            counts.append(len(hashes) - before)
+        hashed = np.array(hashes, dtype=np.int64)
+        signed = np.array(weights, dtype=np.float32) * np.where(hashed & 1, 1, -1).astype(
+            np.float32
+        )
+        row = np.repeat(np.arange(len(texts)), counts)
         rows = np.zeros((len(texts), self.dimension), np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            for feature, weight in _features(text[: self.max_chars].casefold()):
-                hashed = _hash(feature)
-                row[(hashed >> 1) % self.dimension] += weight if hashed & 1 else -weight
+        np.add.at(rows, (row, (hashed >> 1) % self.dimension), signed)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         rows /= np.maximum(lengths, np.finfo(np.float32).tiny)
         return rows
@@ -58,13 +75,12 @@ def _hash(feature: str) -> int:
     return value ^ value >> 16
 
 
-def _features(text: str) -> Iterator[tuple[str, float]]:
-    """Words and their parts of four characters, weighted by how often they come (sublinear)."""
-    words = Counter(_WORD.findall(text))
-    for word, count in words.items():
-        weight = 1 + math.log(count)
-        yield word, weight
-        if len(word) > _PART_LENGTH:
-            padded = f"<{word}>"
-            for start in range(len(padded) - _PART_LENGTH + 1):
-                yield padded[start : start + _PART_LENGTH], weight * _PART_WEIGHT
+@lru_cache(maxsize=16_384)
+def _hashes(word: str) -> array[int]:
+    """Of a word and of its parts of four characters."""
+    found = array("I", (_hash(word),))
+    if len(word) > _PART_LENGTH:
+        padded = f"<{word}>"
+        starts = range(len(padded) - _PART_LENGTH + 1)
+        found.extend(_hash(padded[start : start + _PART_LENGTH]) for start in starts)
+    return found

@@ -7,7 +7,7 @@ at unit length. Plain transformers; the same vectors as sentence-transformers gi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.resources import files
@@ -19,12 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from contextkit.embedders._batches import batches, sayable
 from contextkit.embedders._modules import require
+from contextkit.embedders._tuned import TunedMiniLM
 from contextkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from contextkit.embedding import Vectors
 
 DIMENSION = 384
@@ -52,6 +50,7 @@ class MiniLMEmbedder(BaseModel):
     device: str = Field(default="cpu", description="Where the model runs, as torch names it")
 
     _asking: Lock = PrivateAttr(default_factory=Lock)
+    _changed: TunedMiniLM | None = PrivateAttr(default=None)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -123,29 +122,15 @@ class MiniLMEmbedder(BaseModel):
                         found[index].append((rows[inside], places[inside]))
         return found
 
-    def layers(
-        self, texts: Sequence[str], which: Sequence[int]
-    ) -> list[tuple[Vectors, NDArray[np.int64]]]:
-        """Of each text its tokens' states `[len(which), n, 384]` and places `[n, 2]`.
-
-        Layer 0 is the embeddings. Places are in characters; the first token and the last stand for the
-        text as a whole. Reads up to 512 tokens of a text.
-        """
-        import numpy as np
-
+    def tuned(self, changes: Mapping[str, Vectors]) -> TunedMiniLM:
+        """This encoder with low-rank changes, made once for the same mapping. Raises `ConfigError`."""
         torch = require("torch", kind=self.kind)
-        found: list[Any] = [None] * len(texts)
-        with self._asking, torch.inference_mode():
-            tokens = self._long_tokenizer.encode_batch([sayable(text) for text in texts])
-            lengths = {index: len(made.ids) for index, made in enumerate(tokens)}
-            for batch in batches(lengths, BATCH_TOKENS):
-                ids = [tokens[index].ids for index in batch]
-                read = self._hidden(torch, ids, output_hidden_states=True)[0].hidden_states
-                states = torch.stack([read[layer] for layer in which], 1).float().cpu().numpy()
-                for row, index in enumerate(batch):
-                    places = np.asarray(tokens[index].offsets, dtype=np.int64)
-                    found[index] = states[row, :, : len(places)].copy(), places
-        return found
+        with self._asking:
+            if self._changed is None or self._changed.changes is not changes:
+                tokenizer = self._pair_tokenizer
+                made = TunedMiniLM(torch, self._model, tokenizer, self._asking, changes)
+                self._changed = made
+            return self._changed
 
     def _pooled(self, torch: Any, ids: list[list[int]]) -> Any:
         states, mask = self._read(torch, ids)
@@ -154,16 +139,12 @@ class MiniLMEmbedder(BaseModel):
 
     def _read(self, torch: Any, ids: list[list[int]]) -> tuple[Any, Any]:
         """The last layer's states `[n, longest, 384]` and the mask `[n, longest]`."""
-        read, mask = self._hidden(torch, ids)
-        return read.last_hidden_state, mask
-
-    def _hidden(self, torch: Any, ids: list[list[int]], **more: Any) -> tuple[Any, Any]:
-        """What the model gives for texts of several lengths, and the mask `[n, longest]`."""
         longest = max(map(len, ids))
         padded = torch.tensor([each + [0] * (longest - len(each)) for each in ids])
         mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in ids])
         padded, mask = padded.to(self.device), mask.to(self.device)
-        return self._model(input_ids=padded, attention_mask=mask, **more), mask
+        read = self._model(input_ids=padded, attention_mask=mask)
+        return read.last_hidden_state, mask
 
     @cached_property
     def _place(self) -> Path:
@@ -193,6 +174,15 @@ class MiniLMEmbedder(BaseModel):
         )
         tokenizer.no_padding()
         tokenizer.enable_truncation(MOST_TOKENS)
+        return tokenizer
+
+    @cached_property
+    def _pair_tokenizer(self) -> Any:
+        tokenizer = require("tokenizers", kind=self.kind).Tokenizer.from_file(
+            str(self._place / "tokenizer.json")
+        )
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(MOST_TOKENS, strategy="only_second")
         return tokenizer
 
     @cached_property

@@ -1,6 +1,7 @@
 """What a compression evaluation reads: texts, and, of data sets, questions with their answers' words.
 
-Lost in the middle, MuSiQue, HotpotQA (`datasets`), or a text file of any other name. The passage with a
+Lost in the middle, MuSiQue, HotpotQA (`datasets`), SQuAD (Rajpurkar et al. 2016, arXiv:1606.05250), or a
+text file of any other name. The passage with a
 question's answer is taken alone, or among distractors: its own where the data set has them, else those that
 share most words with the question.
 """
@@ -81,6 +82,7 @@ def _asked(
         ("lost in the middle", {"ctxs", "question"}, _open_questions),
         ("MuSiQue", {"paragraphs", "question_decomposition"}, _musique),
         ("HotpotQA", {"supporting_facts", "context"}, _hotpotqa),
+        ("SQuAD", {"data"}, _squad),
     ):
         if wanted <= fields:
             try:
@@ -90,7 +92,8 @@ def _asked(
                     f"{path}: looks like {name}, but is not: {type(error).__name__} {error}"
                 ) from error
     raise InvalidDocument(
-        f"{path}: no lost-in-the-middle, MuSiQue or HotpotQA file, and no text ({', '.join(SUFFIXES)})"
+        f"{path}: no lost-in-the-middle, MuSiQue, HotpotQA or SQuAD file, and no text "
+        f"({', '.join(SUFFIXES)})"
     )
 
 
@@ -129,6 +132,22 @@ def _hotpotqa(
     gold = next((p for p in shown if p.title in supporting and _holds(p, answers)), None)
     if gold is not None:
         yield record["question"], answers, gold, [p for p in shown if p != gold]
+
+
+def _squad(
+    record: dict[str, Any],
+) -> Iterator[tuple[str, tuple[str, ...], Passage, list[Passage]]]:
+    """Questions on a paragraph; the article's others are its distractors, the nearest first."""
+    for article in record["data"]:
+        shown = [Passage(article["title"], p["context"]) for p in article["paragraphs"]]
+        for place, paragraph in enumerate(article["paragraphs"]):
+            gold = shown[place]
+            nearest = sorted(range(len(shown)), key=lambda other: (abs(other - place), other))
+            others = [shown[other] for other in nearest if shown[other] != gold]
+            for asked in paragraph["qas"]:
+                answers = tuple(dict.fromkeys(a["text"] for a in asked["answers"]))
+                if answers and _holds(gold, answers):
+                    yield asked["question"], answers, gold, others
 
 
 class _Others:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contextkit.compression import ProtectedMass
 from contextkit.compression.in_step import Asking, Planned, Task, compress_many, in_step
 from contextkit.compression.methods import NAMES, MethodName, method
-from contextkit.compression.scoring import Asked, SurprisalScorer, TableReading
+from contextkit.compression.scoring import Asked, Begins, SurprisalScorer, TableReading
 from contextkit.tokens import TiktokenCounter
 
 from .test_methods import document
@@ -113,6 +113,57 @@ def test_a_text_begins_where_another_one_ended() -> None:
     plans = [plan("a", 4), plan("b", 1), plan("c", 3), plan("d", 0), plan("e", 1)]
     assert in_step(Together(side_by_side=2), plans) == ["a", "b", "c", "d", "e"]
     assert Together.asked == [2, 2, 2, 2, 1]
+
+
+class Later(Together):
+    """Answers when it is asked to, and remembers what was asked and answered in which order."""
+
+    worth: int = 1
+    log: ClassVar[list[str]] = []
+
+    @property
+    def enough(self) -> int:
+        return self.worth
+
+    def begin(self, asked: Sequence[Asked]) -> Callable[[], list[list[float]]]:
+        names = "".join(each.text[:1] for each in asked)
+        self.log.append(f"ask {names}")
+
+        def answer() -> list[list[float]]:
+            self.log.append(f"answer {names}")
+            return self.score_many(asked)
+
+        return answer
+
+
+def test_texts_are_worked_on_while_others_are_being_scored() -> None:
+    def plan(name: str, n: int) -> Asking[str]:
+        for _ in range(n):
+            Later.log.append(f"work {name}")
+            yield [Asked("", name * 3, [3])]
+        return name
+
+    Later.log.clear()
+    plans = [plan("a", 2), plan("b", 1), plan("c", 1), plan("d", 1)]
+    scorer = Later(side_by_side=3, worth=6)
+    assert isinstance(scorer, Begins)
+    assert in_step(scorer, plans) == ["a", "b", "c", "d"]
+    assert Later.log == [
+        *("work a", "work b", "ask ab", "work c", "answer ab", "work a", "ask ca", "work d"),
+        *("answer ca", "ask d", "answer d"),
+    ]
+
+
+@settings(deadline=None, max_examples=25)
+@given(TEXTS, st.integers(1, 5), st.sampled_from([1, 300, 5000]), st.sampled_from(BY_SCORES))
+def test_answers_that_come_later_are_the_same(
+    texts: list[str], side_by_side: int, worth: int, name: MethodName
+) -> None:
+    tasks = [Task(text, max(1, count(text) // 3), count, "Where is it?", "m") for text in texts]
+    at_once = method(name, "stub", Together(side_by_side=side_by_side))
+    later = method(name, "stub", Later(side_by_side=side_by_side, worth=worth))
+    assert compress_many(later, tasks) == compress_many(at_once, tasks)
+    assert Counted.n_open == 0
 
 
 def test_where_one_text_cannot_be_told_the_others_let_go_of_what_they_hold() -> None:

@@ -56,7 +56,7 @@ def test_a_segment_is_scored_behind_survivors_and_the_last_is_treated() -> None:
     units = phrases(text, words(text))
     costs = [1.0] * len(units)
     Listening.heard.clear()
-    asking = iterate(text, units, range(len(units)), costs, lambda _: 0.5, Heard(), size=50)
+    asking = iterate(text, units, range(len(units)), costs, [0.5] * len(units), Heard(), size=50)
     (scores,) = in_step(Heard(), [asking])
     runs = segments(range(len(units)), costs, 50)
     assert len(Listening.heard) == len(runs), "behind the last nothing is scored"
