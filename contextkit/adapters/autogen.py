@@ -1,6 +1,6 @@
 """AutoGen: a model client whose calls fit the budget, and a model context that lives in contextkit's store.
 
-    client = ContextClient(OpenAIChatCompletionClient(model=…), manager)
+    client = ContextClient(OpenAIChatCompletionClient(model=…), manager, thread="support/42/calls")
     agent = AssistantAgent("clerk", client, model_context=ContextHistory(manager, "support/42"))
 
 The client stands before any other and sees what only it is told: system messages, tools, usage. The
@@ -36,8 +36,9 @@ contexts: Any = needed("autogen_core.model_context", "autogen")
 class ContextClient(models.ChatCompletionClient):  # type: ignore[misc]
     """Stands before `client`: every `create` and `create_stream` is assembled and recorded.
 
-    Without `thread` a conversation is recognised by its messages. Raises `BudgetExceeded` and
-    `InvalidMessage` beside what the client raises; nothing is recorded after an error.
+    `thread` holds the calls, not the history: name it `NAME/calls` beside a `ContextHistory` `NAME`, whose
+    `inspect` then says where they are. Without it a conversation is recognised by its messages. Raises
+    `BudgetExceeded` and `InvalidMessage` beside what the client raises; nothing is recorded after an error.
     """
 
     def __init__(

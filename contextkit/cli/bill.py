@@ -28,7 +28,8 @@ def show_bill(thread: StoredThread, turn: int | None, *, as_json: bool) -> None:
         return
     console = out()
     if not lines:
-        console.print("no recorded turns to bill", style="dim")
+        text = f"no recorded turns to bill{thread.calls_beside()}"
+        console.print(Text(clean(text)), style="dim")
         return
     console.print(Text(HEAD), style="dim")
     for line in lines:

@@ -67,13 +67,16 @@ def _show(thread: StoredThread, turn: int | None, *, as_json: bool) -> None:
     elif turns:
         out().print(Overview(turns))
     else:
-        out().print(f"{count(len(thread), 'message')}, no recorded turns", style="dim")
+        text = f"{count(len(thread), 'message')}, no recorded turns{thread.calls_beside()}"
+        out().print(Text(clean(text)), style="dim")
 
 
 def _explain(thread: StoredThread, handle: str, turn: int | None, *, as_json: bool) -> None:
     newest = thread.newest_turn()
     if not newest:
-        raise UsageError(f"thread {thread.name!r} has no recorded turns to explain")
+        raise UsageError(
+            f"thread {thread.name!r} has no recorded turns to explain{thread.calls_beside()}"
+        )
     ledger = thread.turn(newest if turn is None else turn)
     text = ledger.explain(handle)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from contextkit.ledger import Ledger
 from contextkit.manager import ContextManager
 from contextkit.messages import Message
 from contextkit.store import StoredTurn, ThreadRecord
+
+_FORK = re.compile(r"~\d+$")
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,26 @@ class StoredThread:
         """The ledger of one turn. Raises `UsageError` where there is none of that number."""
         found = self.closed(number, number + 1)
         if not found:
+            n_turns = self.newest_turn()
+            beside = "" if n_turns else self.calls_beside()
             raise UsageError(
-                f"thread {self.name!r} has no turn {number}; it has {count(self.newest_turn(), 'turn')}"
+                f"thread {self.name!r} has no turn {number}; it has {count(n_turns, 'turn')}{beside}"
             )
         return found[0].ledger
 
     def newest_turn(self) -> int:
         """The number of the newest recorded turn, 0 where there is none."""
         return self.manager.history.last_turn(self.record)
+
+    def calls_beside(self) -> str:
+        """`; its calls are in NAME/calls` where an adapter keeps them beside this history, else empty.
+
+        A history that began anew, `NAME~2`, has them in the same place.
+        """
+        for base in (self.name, _FORK.sub("", self.name)):
+            if find_record(self.manager, f"{base}/calls", self.tenant) is not None:
+                return f"; its calls are in {base}/calls"
+        return ""
 
     def messages(self, start: int = 0, stop: int | None = None) -> list[Message]:
         """The log's messages `start <= seq < stop`."""

@@ -1,4 +1,4 @@
-"""Tests of the adapters whose frameworks clash with the others: each in a virtual environment of its own.
+"""Tests of what clashes with the rest, frameworks and peers: each in a virtual environment of its own.
 
     python tests/adapters/apart/run.py [NAME …] [-- PYTEST ARGUMENT …]
 
@@ -10,19 +10,47 @@ from __future__ import annotations
 import subprocess
 import sys
 import venv
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 COMMON = ("hypothesis", "pytest", "starlette", "uvicorn")
+CONFORMANCE = ("tests/conformance/test_peers.py", "tests/conformance/test_reported.py")
+
+
+@dataclass(frozen=True)
+class Apart:
+    """An environment: what is installed beside COMMON, and what pytest is given there."""
+
+    needs: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+def adapter(name: str, *needs: str, also: tuple[str, ...] = ()) -> Apart:
+    """The environment of an adapter: the extra of its name and its own tests."""
+    test = f"tests/adapters/apart/test_{name.replace('-', '_')}.py"
+    return Apart(("-e", f".[{name}]", *needs), (test, *also))
+
+
 APART = {
-    "langchain": ("langgraph", "langchain-openai"),
-    "litellm": (),
-    "llama-index": ("llama-index-llms-anthropic", "anthropic<1", "llama-index-llms-openai"),
-    "google-adk": ("openai", "anthropic"),
-    "strands": ("openai", "anthropic"),
-    "autogen": ("autogen-agentchat", "autogen-ext[openai]"),
+    "langchain": adapter("langchain", "langgraph", "langchain-openai"),
+    "litellm": adapter("litellm"),
+    "llama-index": adapter(
+        "llama-index", "llama-index-llms-anthropic", "anthropic<1", "llama-index-llms-openai"
+    ),
+    "google-adk": adapter("google-adk", "openai", "anthropic"),
+    "strands": adapter("strands", "openai", "anthropic"),
+    "autogen": adapter(
+        "autogen",
+        "autogen-agentchat",
+        "autogen-ext[openai]",
+        also=("tests/adapters/apart/test_autogen_threads.py", *CONFORMANCE, "-k", "autogen"),
+    ),
+    "harness": Apart(
+        ("-e", ".", "pydantic-ai-harness==0.62.0"),
+        (*CONFORMANCE, "-k", "pydantic", "-m", "slow or not slow"),
+    ),
 }
-"""What the tests of each need beside the extra of the same name."""
 
 
 def main(arguments: list[str]) -> int:
@@ -44,11 +72,10 @@ def passes(name: str, more: list[str]) -> bool:
     python = ROOT / ".venv-adapters" / name / "bin" / "python"
     if not python.exists():
         venv.create(python.parents[1], with_pip=True)
-    install(python, ["-e", f".[{name}]", *COMMON, *APART[name]])
-    test = f"tests/adapters/apart/test_{name.replace('-', '_')}.py"
+    install(python, [*APART[name].needs, *COMMON])
     # Warnings of frameworks that are pinned by others are theirs; the rest of the suite has them as errors.
     options = ["-m", "not slow", "-o", "filterwarnings=default", "--disable-warnings"]
-    return run([str(python), "-m", "pytest", *options, test, *more])
+    return run([str(python), "-m", "pytest", *options, *APART[name].tests, *more])
 
 
 def install(python: Path, wanted: list[str]) -> None:
