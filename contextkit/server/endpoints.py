@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contextkit.adapters._proxy import Wire
 from contextkit.adapters.anthropic import MESSAGES
 from contextkit.adapters.openai import CHAT, RESPONSES
-from contextkit.dialects import responses
+from contextkit.dialects import anthropic, openai, responses
 from contextkit.errors import InvalidMessage
+from contextkit.messages import Message
 from contextkit.server.refusals import Shape
+from contextkit.tools import Tool
+
+if TYPE_CHECKING:
+    from contextkit.call import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +34,13 @@ class Endpoint:
     """Whether cache points are written into the request."""
     is_last: Callable[[str, Mapping[str, Any]], bool]
     """Whether nothing of a reply comes behind this event."""
-    cuts: Callable[[Sequence[Any]], list[tuple[int, int]]]
-    """Items and messages up to each place where the array may be cut, whatever follows there."""
+    ends: Callable[[Sequence[Any]], list[int]]
+    """How many items there are up to the end of each message."""
+    dump: Callable[[Sequence[Message], Call], list[dict[str, Any]]]
+    """Messages of a call as items; raises `InvalidMessage` where they can't be by themselves."""
+    tools: Callable[[Sequence[Tool]], list[dict[str, Any]]]
+    joins: bool = False
+    """Whether what the model says next belongs to the message that it began, so none ends there."""
 
     def check(self, request: Mapping[str, Any]) -> None:
         """Raises `InvalidMessage` for fields of a type that could not be read."""
@@ -55,22 +65,40 @@ def _check_objects(name: str, values: Any) -> None:
             raise InvalidMessage(f"{name}.{index}: must be an object, not {kind}")
 
 
-def _each(items: Sequence[Any]) -> list[tuple[int, int]]:
+def _each(items: Sequence[Any]) -> list[int]:
     """Every item is a message of its own."""
-    return [(n, n) for n in range(1, len(items) + 1)]
+    return list(range(1, len(items) + 1))
 
 
-def _turns(items: Sequence[Any]) -> list[tuple[int, int]]:
-    """The items of one reply are one message, so a cut is never behind one of the model's own."""
-    cuts: list[tuple[int, int]] = []
-    n_messages, within = 0, False
+def _turns(items: Sequence[Any]) -> list[int]:
+    """The items of one reply are one message."""
+    ends: list[int] = []
+    within = False
     for n_items, item in enumerate(items, 1):
         own = responses.parse(item).role == "assistant"
-        n_messages += not (own and within)
+        if own and within:
+            ends[-1] = n_items
+        else:
+            ends.append(n_items)
         within = own
-        if not own:
-            cuts.append((n_items, n_messages))
-    return cuts
+    return ends
+
+
+def _chat(messages: Sequence[Message], call: Call) -> list[dict[str, Any]]:
+    return [openai.dump(message) for message in messages]
+
+
+def _claude(messages: Sequence[Message], call: Call) -> list[dict[str, Any]]:
+    return [anthropic.dump(message) for message in messages]
+
+
+def _items(messages: Sequence[Message], call: Call) -> list[dict[str, Any]]:
+    items = responses.items_of(messages, call.messages)
+    paired = {c.id for m in messages for c in m.tool_calls}
+    paired |= {r.call_id for m in messages for r in m.tool_results}
+    if paired - {item.get("call_id") for item in items}:
+        raise InvalidMessage("a call's id was changed, so its other half has to be too")
+    return items
 
 
 def _is_done(data: str, event: Mapping[str, Any]) -> bool:
@@ -85,11 +113,41 @@ def _is_completed(data: str, event: Mapping[str, Any]) -> bool:
     return event.get("type") in ("response.completed", "response.incomplete", "response.failed")
 
 
-CHAT_API = Endpoint("/v1/chat/completions", "openai", CHAT, "messages", "", False, _is_done, _each)
+CHAT_API = Endpoint(
+    "/v1/chat/completions",
+    "openai",
+    CHAT,
+    "messages",
+    "",
+    False,
+    _is_done,
+    _each,
+    _chat,
+    openai.tools_of,
+)
 RESPONSES_API = Endpoint(
-    "/v1/responses", "openai", RESPONSES, "input", "instructions", False, _is_completed, _turns
+    "/v1/responses",
+    "openai",
+    RESPONSES,
+    "input",
+    "instructions",
+    False,
+    _is_completed,
+    _turns,
+    _items,
+    responses.tools_of,
+    joins=True,
 )
 MESSAGES_API = Endpoint(
-    "/v1/messages", "anthropic", MESSAGES, "messages", "system", True, _is_stop, _each
+    "/v1/messages",
+    "anthropic",
+    MESSAGES,
+    "messages",
+    "system",
+    True,
+    _is_stop,
+    _each,
+    _claude,
+    anthropic.tools_of,
 )
 ENDPOINTS = (CHAT_API, RESPONSES_API, MESSAGES_API)

@@ -32,9 +32,9 @@ class Known:
     body: Body
     raw: bytes
     ends: array[int]
-    """Bytes behind which the array may be cut: no message goes on there."""
-    n_messages: array[int]
-    """Messages up to each of them."""
+    """The byte behind each message."""
+    open_ends: bytearray
+    """Whether each may go on in another body: the array is not cut there, nor does it end so."""
     keys: list[bytes]
     """Their comparison keys."""
     n_opening: int
@@ -116,19 +116,21 @@ class Bodies:
 
 def _size(known: Known) -> int:
     """Bytes that a body takes, with its keys and places."""
-    return len(known.raw) + 96 * len(known.keys) + 16 * len(known.ends)
+    return len(known.raw) + 96 * len(known.keys) + 9 * len(known.ends)
 
 
 def _match(known: Known, raw: bytes) -> Match | None:
     """How far `raw` repeats a known body, where that saves half of it."""
     if raw.startswith(known.raw):
-        return Match(known, known.ends[-1], known.n_messages[-1])
-    half = len(known.ends) // 2
+        return Match(known, known.ends[-1], len(known.ends))
+    half = _cut(known, len(known.ends) // 2)
+    if half < 0:
+        return None
     least = known.ends[half]
     probe = slice(max(0, least - PROBE), least)
     if raw[probe] != known.raw[probe] or raw[:least] != known.raw[:least]:
         return None
-    low, high = half, len(known.ends) - 1  # the cut at `low` is shared, the one at `high` is not
+    low, high = half, len(known.ends) - 1  # the end at `low` is shared, the one at `high` is not
     while high - low > 1:
         middle = (low + high) // 2
         start, stop = known.ends[low], known.ends[middle]
@@ -136,6 +138,12 @@ def _match(known: Known, raw: bytes) -> Match | None:
             low = middle
         else:
             high = middle
-    if known.n_messages[low] < known.n_opening:
+    low = _cut(known, low)
+    if low + 1 < known.n_opening:
         return None
-    return Match(known, known.ends[low], known.n_messages[low])
+    return Match(known, known.ends[low], low + 1)
+
+
+def _cut(known: Known, at: int) -> int:
+    """The last message up to `at` behind which the array may be cut; no two in a row may not."""
+    return at - known.open_ends[at]

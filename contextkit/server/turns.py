@@ -4,14 +4,15 @@ runs it in worker threads.
 
 from __future__ import annotations
 
+import json
 from array import array
-from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contextkit.adapters._conversations import Begun, Conversations
 from contextkit.adapters._known import KnownThreads
@@ -25,12 +26,11 @@ from contextkit.server.endpoints import Endpoint
 from contextkit.server.json_body import Body
 from contextkit.server.refusals import Refusal
 from contextkit.server.resent import Bodies, Known, Match, Place
-from contextkit.server.splice import is_as_said, spliced
+from contextkit.server.splice import around, is_as_said, spliced
 from contextkit.tools import Tool
 
 if TYPE_CHECKING:
     from contextkit.backend import Reply
-    from contextkit.call import Call
     from contextkit.ledger import Ledger
     from contextkit.manager import ContextManager
 
@@ -67,15 +67,23 @@ class History:
         self.n_opening = len(head) + match.known.n_opening if match else opening((*head, *new))
 
     @property
-    def n_items(self) -> int:
+    def n_messages(self) -> int:
         """Messages of the array."""
         return self.n_known + len(self.new)
 
-    def end(self, n_items: int) -> int:
-        """The byte behind so many items of the array, at least one, where each is a message."""
-        if n_items <= self.n_known and self.match:
-            return self.match.known.ends[n_items - 1]
-        return self.body.ends[n_items - self.n_known - 1]
+    @cached_property
+    def ends(self) -> list[int]:
+        """The byte behind each new message of the array."""
+        if not self.body.ends:
+            return []
+        n_items = self.endpoint.ends(self.body.fields[self.endpoint.array])
+        return [self.body.ends[n - 1] for n in n_items]
+
+    def end(self, n_messages: int) -> int:
+        """The byte behind so many messages of the array, at least one."""
+        if n_messages <= self.n_known and self.match:
+            return self.match.known.ends[n_messages - 1]
+        return self.ends[n_messages - self.n_known - 1]
 
     def since(self, start: int) -> list[Message]:
         """The messages from `start` on; what was known is read again where it is asked for."""
@@ -192,19 +200,22 @@ def _read(endpoint: Endpoint, body: Body) -> tuple[list[Message], list[Tool]] | 
 
 def _sent(history: History, begun: Begun) -> bytes:
     """The client's own bytes where nothing is to change, else those of what stays."""
-    call, marks = begun.call, history.endpoint.marks and begun.call.cache_points
-    if begun.tools == call.tools and not marks:
-        if is_as_said(call):
-            return history.body.raw
-        found = spliced(history, call)
-        if found is not None:
-            return found
-    return _write(history.endpoint, history.body, call)
+    call, endpoint, body = begun.call, history.endpoint, history.body
+    only_items = begun.tools == call.tools and not (endpoint.marks and call.cache_points)
+    if only_items and is_as_said(call):
+        return body.raw
+    items = spliced(history, call)
+    if items is None:
+        return _write(body, endpoint.wire.write(body.fields, call))
+    if not only_items:
+        return _write(body, around(endpoint, body.fields, begun, json.loads(b"[%b]" % items)))
+    raw = body.raw
+    return b"".join((raw[: body.array_at], items, raw[history.end(history.n_messages) :]))
 
 
-def _write(endpoint: Endpoint, body: Body, call: Call) -> bytes:
+def _write(body: Body, request: Mapping[str, Any]) -> bytes:
     try:
-        return json_body.written(body, endpoint.wire.write(body.fields, call))
+        return json_body.written(body, request)
     except ValueError as error:  # a number of the body that JSON has no form for
         raise Refusal(400, f"the body cannot be written again: {error}") from None
 
@@ -212,23 +223,23 @@ def _write(endpoint: Endpoint, body: Body, call: Call) -> bytes:
 def _known(history: History) -> Known | None:
     """What is remembered of a recorded request; None where its history is no array of messages."""
     body, match = history.body, history.match
-    cuts = history.endpoint.cuts(body.fields[history.endpoint.array]) if body.ends else []
-    ends = match.known.ends[: _n_cuts(match)] if match else array("Q")
-    n_messages = match.known.n_messages[: len(ends)] if match else array("Q")
-    ends.extend(body.ends[n_items - 1] for n_items, _ in cuts)
-    n_messages.extend(history.n_known + n for _, n in cuts)
+    if body.array_at < 0:
+        return None
+    ends = match.known.ends[: match.n_messages] if match else array("Q")
+    open_ends = match.known.open_ends[: match.n_messages] if match else bytearray()
+    ends.extend(history.ends)
+    joins = history.endpoint.joins
+    open_ends.extend(joins and message.role == "assistant" for message in history.new)
+    while open_ends and open_ends[-1]:
+        ends.pop()
+        open_ends.pop()
     n_opening = history.n_opening - len(history.head)
-    if not ends or n_messages[-1] < n_opening:
+    if not ends or len(ends) < n_opening:
         return None
     keys = history.body_keys
-    keys = keys if len(keys) == n_messages[-1] else keys[: n_messages[-1]]
+    keys = keys if len(keys) == len(ends) else keys[: len(ends)]
     read = body.raw[: ends[-1]]
-    return Known(_bare(body), read, ends, n_messages, keys, n_opening, history.body_instructions)
-
-
-def _n_cuts(match: Match) -> int:
-    """Cuts of the known body up to where the new one parts."""
-    return bisect_right(match.known.ends, match.at)
+    return Known(_bare(body), read, ends, open_ends, keys, n_opening, history.body_instructions)
 
 
 def _bare(body: Body) -> Body:

@@ -150,28 +150,34 @@ def finish(turns: Turns, started: Started) -> None:
     turns.remember(started)
 
 
+@pytest.mark.parametrize("endpoint", [CHAT_API, RESPONSES_API])
 @settings(max_examples=40)
 @given(st.lists(st.tuples(CHAT_TEXTS, st.integers(0, 3), st.booleans()), min_size=2, max_size=12))
-def test_keys_are_those_of_the_whole_body(steps: list[tuple[str, int, bool]]) -> None:
+def test_keys_are_those_of_the_whole_body(
+    endpoint: Endpoint, steps: list[tuple[str, int, bool]]
+) -> None:
     """A client goes on, goes back some turns, or edits: what is remembered changes no reading."""
+    answer = ["fine"] if endpoint is CHAT_API else ["fi", "ne"]
     with manager_of() as manager:
         turns = Turns(manager, 1 << 20)
         history: list[dict[str, Any]] = []
         for text, back, answered in steps:
             history = history[: max(0, len(history) - 2 * back)]
             history.append({"role": "user", "content": f"q {text}"})
-            raw = json.dumps({"model": "m", "messages": history}).encode()
-            started = turns.begin(CHAT_API, "t", None, raw)
+            raw = json.dumps({"model": "m", endpoint.array: history}).encode()
+            started = turns.begin(endpoint, "t", None, raw)
             assert started.history is not None
-            fresh = Turns(manager, 0).begin(CHAT_API, "other", None, raw).history
+            fresh = Turns(manager, 0).begin(endpoint, "other", None, raw).history
             assert fresh is not None
             assert started.history.keys == fresh.keys
             assert started.history.n_opening == fresh.n_opening
             assert content_keys(started.history.since(0)) == fresh.keys
+            ends = range(1, len(fresh.keys) + 1)
+            assert [started.history.end(n) for n in ends] == [fresh.end(n) for n in ends]
             assert started.sent == raw
             if answered:
                 finish(turns, started)
-                history.append({"role": "assistant", "content": "fine"})
+                history += [{"role": "assistant", "content": said} for said in answer]
 
 
 def test_only_what_is_new_is_read_again() -> None:

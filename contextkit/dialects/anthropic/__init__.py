@@ -4,8 +4,9 @@
 messages of any origin.
 """
 
+from contextkit.dialects.anthropic.caching import MARK
 from contextkit.dialects.anthropic.form import dump, parse
-from contextkit.dialects.anthropic.outgoing import request
+from contextkit.dialects.anthropic.outgoing import pointed, request, tools_of
 from contextkit.dialects.anthropic.tools import dump_tool, parse_tool
 
-__all__ = ["dump", "dump_tool", "parse", "parse_tool", "request"]
+__all__ = ["MARK", "dump", "dump_tool", "parse", "parse_tool", "pointed", "request", "tools_of"]

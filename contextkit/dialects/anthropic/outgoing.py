@@ -11,7 +11,7 @@ tool sent them.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, cast
@@ -64,11 +64,46 @@ def request(
     """`messages` and, where there are any, `system` and `tools` of a request, cache points set."""
     system, start = _system(messages)
     wire = _wire(messages, start)
-    sent = [_tool(tool) for tool in tools if tool.dialect in ("", "anthropic")]
+    sent = tools_of(tools)
     set_cache_points(sent, system, [block for m in wire for block in m.blocks], cache_points)
     out: dict[str, Any] = {"system": [block for _, block in system]} if system else {}
     out["messages"] = [{"role": m.role, "content": _content(m.blocks)} for m in wire]
     return out | ({"tools": sent} if sent else {})
+
+
+def pointed(written: Mapping[str, Any], cache_points: Sequence[CachePoint]) -> dict[str, Any]:
+    """`system`, `messages` and `tools` as they are written in a request, cache points set.
+
+    A point is behind so many messages, of which the system's is the first where there is one.
+    """
+    system, messages = written.get("system"), written["messages"]
+    instructed = _listed(system or [])
+    owned = [_listed(message["content"]) for message in messages]
+    offered = [dict(tool) for tool in written.get("tools") or ()]
+    n_head = 1 if instructed else 0
+    blocks = [(n_head + i, block) for i, said in enumerate(owned) for block in said if _says(block)]
+    heads = [(0, block) for block in instructed if _says(block)]
+    set_cache_points(offered, heads, blocks, cache_points)
+    out: dict[str, Any] = {"system": _as_written(system, instructed)} if instructed else {}
+    pairs = zip(messages, owned, strict=True)
+    out["messages"] = [m | {"content": _as_written(m["content"], said)} for m, said in pairs]
+    return out | ({"tools": offered} if offered else {})
+
+
+def _listed(content: Any) -> list[dict[str, Any]]:
+    """Text or blocks as blocks, copied as deep as cache points reach."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [_copied(block) for block in content]
+
+
+def _says(block: dict[str, Any]) -> bool:
+    """Whether a block is more than empty text, which takes no mark."""
+    return block.get("type") != "text" or bool(str(block.get("text")).strip())
+
+
+def _as_written(content: Any, blocks: list[dict[str, Any]]) -> Any:
+    return content if isinstance(content, str) and blocks[0].keys() == {"type", "text"} else blocks
 
 
 def _content(blocks: list[Placed]) -> Any:
@@ -191,7 +226,11 @@ def _block(part: Part) -> dict[str, Any]:
 
 def _whole(part: OpaquePart) -> dict[str, Any]:
     """A block of its own kind, copied as deep as cache points reach."""
-    block, content = dict(part.value), part.value.get("content")
+    return _copied(part.value)
+
+
+def _copied(value: Mapping[str, Any]) -> dict[str, Any]:
+    block, content = dict(value), value.get("content")
     if isinstance(content, list):
         inner = cast("list[Any]", content)
         block["content"] = [copy(each) for each in inner]
@@ -230,6 +269,11 @@ def _marks(part: TextPart | FilePart) -> dict[str, Any]:
     if FIELD in part.extra:
         return {}
     return known_fields(part.extra, ("cache_control", "citations"))
+
+
+def tools_of(tools: Sequence[Tool]) -> list[dict[str, Any]]:
+    """Those of the tools that go to this provider, as it wants them."""
+    return [_tool(tool) for tool in tools if tool.dialect in ("", "anthropic")]
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

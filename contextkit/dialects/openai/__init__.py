@@ -5,7 +5,7 @@ messages of any origin.
 """
 
 from contextkit.dialects.openai.form import dump, parse
-from contextkit.dialects.openai.outgoing import request
+from contextkit.dialects.openai.outgoing import request, tools_of
 from contextkit.dialects.openai.tools import dump_tool, parse_tool
 
-__all__ = ["dump", "dump_tool", "parse", "parse_tool", "request"]
+__all__ = ["dump", "dump_tool", "parse", "parse_tool", "request", "tools_of"]

@@ -45,7 +45,7 @@ def request(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> dict[str
                 _add_assistant(wire, message)
         else:
             _add_turn(wire, turn)
-    sent = [_tool(tool) for tool in tools if tool.dialect in ("", "openai")]
+    sent = tools_of(tools)
     return {"messages": wire} | ({"tools": sent} if sent else {})
 
 
@@ -169,6 +169,11 @@ def dump_text(text: str, part: TextPart | None = None) -> dict[str, Any]:
 
 def _marks(part: TextPart | ImagePart | FilePart) -> dict[str, Any]:
     return known_fields(part.extra, ("prompt_cache_breakpoint",))
+
+
+def tools_of(tools: Sequence[Tool]) -> list[dict[str, Any]]:
+    """Those of the tools that go to this provider, as it wants them."""
+    return [_tool(tool) for tool in tools if tool.dialect in ("", "openai")]
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

@@ -5,7 +5,7 @@ of any origin.
 """
 
 from contextkit.dialects.responses.form import NEXT, dump, parse
-from contextkit.dialects.responses.outgoing import request
+from contextkit.dialects.responses.outgoing import items_of, request, tools_of
 from contextkit.dialects.responses.tools import dump_tool, parse_tool
 
-__all__ = ["NEXT", "dump", "dump_tool", "parse", "parse_tool", "request"]
+__all__ = ["NEXT", "dump", "dump_tool", "items_of", "parse", "parse_tool", "request", "tools_of"]

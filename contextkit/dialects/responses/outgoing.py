@@ -50,12 +50,19 @@ _TOOL = ("strict", "allowed_callers", "defer_loading", "output_schema", "async")
 
 def request(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> dict[str, Any]:
     """`input` and, where there are any, `tools` of a Responses request."""
+    sent = tools_of(tools)
+    return {"input": items_of(messages, messages)} | ({"tools": sent} if sent else {})
+
+
+def items_of(messages: Sequence[Message], among: Sequence[Message]) -> list[dict[str, Any]]:
+    """The input items of messages that stand among others, which hold the calls of their results."""
     items: list[dict[str, Any]] = []
-    custom = {c.id for m in messages for c in m.tool_calls if c.extra.get("type") == "custom"}
+    answers = any(message.tool_results for message in messages)
+    calls = (c for m in (among if answers else ()) for c in m.tool_calls)
+    custom = {c.id for c in calls if c.extra.get("type") == "custom"}
     for ours, turn in turns(messages):
         items += _assistant_items(turn) if ours else _other_items(turn, custom)
-    sent = [_tool(tool) for tool in tools if tool.dialect in ("", "responses")]
-    return {"input": items} | ({"tools": sent} if sent else {})
+    return items
 
 
 def _other_items(turn: Turn, custom: set[str]) -> Iterator[dict[str, Any]]:
@@ -198,6 +205,11 @@ def _own_file(part: FilePart) -> bool:
 
 def _marks(part: TextPart | FilePart) -> dict[str, Any]:
     return known_fields(part.extra, ("prompt_cache_breakpoint",))
+
+
+def tools_of(tools: Sequence[Tool]) -> list[dict[str, Any]]:
+    """Those of the tools that go to this provider, as it wants them."""
+    return [_tool(tool) for tool in tools if tool.dialect in ("", "responses")]
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
