@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from contextkit.compression.forms import (
     CAPITAL,
@@ -20,6 +22,7 @@ from contextkit.compression.forms import (
     Numbers,
     Rows,
     form,
+    side_by_side,
 )
 from contextkit.compression.places import Layout
 from contextkit.compression.units import Flags
@@ -54,12 +57,8 @@ class Question:
     def of(cls, text: str) -> Question:
         """Function words are no terms; a pair has one at most."""
         said = [each for each in map(form, text.split()) if each.low]
-        terms = {each.stem: each.bits for each in said if not each.shape[FUNCTIONAL]}
-        pairs = {
-            (a.stem, b.stem): 0
-            for a, b in pairwise(said)
-            if not (a.shape[FUNCTIONAL] and b.shape[FUNCTIONAL])
-        }
+        terms = {each.stem: each.bits for each in said if not each.function}
+        pairs = {(a.stem, b.stem): 0 for a, b in pairwise(said) if not (a.function and b.function)}
         numbered = {pair: number for number, pair in enumerate(pairs)}
         return cls(terms, numbered, _expects(text))
 
@@ -74,11 +73,10 @@ def _expects(question: str) -> list[float]:
 def asked_rows(known: Forms, found: Layout, rows: Rows, question: str) -> Rows:
     """The columns of each unit `[n, COLUMNS]`; zero where the question has no term."""
     n = len(known.ids)
-    out = np.zeros((n, COLUMNS), dtype=np.float32)
     wanted = Question.of(question)
     total = sum(wanted.terms.values())
     if not total or not n:
-        return out
+        return np.zeros((n, COLUMNS), dtype=np.float32)
     number = {stem: at for at, stem in enumerate(wanted.terms)}
     worth = np.array([*wanted.terms.values(), 0.0], dtype=np.float32) / total
     term = np.array([number.get(each.stem, -1) for each in known.forms], dtype=np.intp)[known.ids]
@@ -92,8 +90,9 @@ def asked_rows(known: Forms, found: Layout, rows: Rows, question: str) -> Rows:
     wide = _cover(pair, found.paragraph, pair_worth)
     left, right = _distances(weight > 0)
     rarest_left, rarest_right = _distances(weight >= max(weight.max(), 1e-6) - 1e-6)
-    columns = (
-        np.ones(n),
+    ones = np.ones(n)
+    columns: list[npt.NDArray[Any] | None] = [
+        ones,
         weight,
         weight > 0,
         sentence[found.sentence],
@@ -116,25 +115,18 @@ def asked_rows(known: Forms, found: Layout, rows: Rows, question: str) -> Rows:
         np.minimum(rarest_left, FAR) / FAR,
         np.minimum(rarest_right, FAR) / FAR,
         *(_near(weight, span) for span in SPANS),
-    )
-    for at, column in enumerate(columns):
-        out[:, at] = column
-    named = _classes(rows)[known.ids]
-    for at, kind in enumerate(wanted.kinds):
-        if kind:
-            begin = len(columns) + at * (CLASSES + 1)
-            out[:, begin] = 1
-            out[:, begin + 1 : begin + 1 + CLASSES] = named
-    return out
+    ]
+    named = [column[known.ids] for column in _classes(rows)]
+    for kind in wanted.kinds:
+        columns += [ones, *named] if kind else [None] * (CLASSES + 1)
+    return side_by_side(columns, n)
 
 
-def _classes(rows: Rows) -> Rows:
+def _classes(rows: Rows) -> Sequence[npt.NDArray[Any]]:
     """Of each form: name, number, year, month, numeral, glue, or plain."""
     capital, digit, function = rows[:, CAPITAL], rows[:, DIGIT], rows[:, FUNCTIONAL]
     plain = (capital == 0) & (digit == 0) & (function == 0)
-    return np.stack(
-        [capital, digit, rows[:, YEAR], rows[:, MONTH], rows[:, NUMERAL], function, plain], axis=1
-    )
+    return capital, digit, rows[:, YEAR], rows[:, MONTH], rows[:, NUMERAL], function, plain
 
 
 def _pair_of(known: Forms, pairs: Mapping[tuple[str, str], int]) -> Numbers:

@@ -18,14 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from contextkit.compression.asked import COLUMNS as ASKED
-from contextkit.compression.forms import Numbers
+from contextkit.compression.forms import ROWS, Numbers
 from contextkit.compression.spans import Word
 from contextkit.compression.traits import Traits, traits
 from contextkit.errors import ConfigError
 
 Array = npt.NDArray[np.float32]
-ROWS = 4096
-"""Units that are worked out at once; more do not stay in a processor's cache."""
 _NAMES = ("mean", "scale", "w1", "b1", "w2", "b2", "w3", "b3", "lengths")
 
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from struct import Struct
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +52,10 @@ _JOINS = {
     ),
 }
 _LETTERS = re.compile(r"[^\W_]")
+ROWS = 4096
+"""Units that are worked out at once; more do not stay in a processor's cache."""
 _SHAPES = 27
+_COLUMNS = Struct(f"{_SHAPES}f")
 _GLUED = _SHAPES + len(_GLUE)
 
 
@@ -71,13 +75,27 @@ class Form(NamedTuple):
     """Whether a clause may begin with it: `COORDINATES`, `SUBORDINATES`, or 0."""
     row: int
     """Its row in the table of words, -1 for one that is not in it."""
-    shape: tuple[float, ...]
+    function: bool
+    """Whether it is one of the words that say next to nothing by themselves."""
+    shape: bytes
+    """Its columns up to the glue, as float32."""
+
+
+def side_by_side(columns: Sequence[npt.NDArray[Any] | None], n: int) -> Rows:
+    """The columns `[n]` as rows `[n, n_columns]`; zeros where there is none."""
+    rows = np.zeros((n, len(columns)), dtype=np.float32)
+    for at in range(0, n, ROWS):
+        for number, column in enumerate(columns):
+            if column is not None:
+                rows[at : at + ROWS, number] = column[at : at + ROWS]
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """The written words of a text, and which of them each unit is."""
+    """The written words of a text, what each looks like, and which of them each unit is."""
 
+    written: Sequence[str]
     forms: Sequence[Form]
     ids: Numbers
 
@@ -86,7 +104,8 @@ class Forms:
         told = vectors()
         rows = np.zeros((len(self.forms), _GLUED + told.shape[1]), dtype=np.float32)
         if self.forms:
-            rows[:, :_SHAPES] = np.array([form.shape for form in self.forms], dtype=np.float32)
+            shapes = np.frombuffer(b"".join(form.shape for form in self.forms), dtype=np.float32)
+            rows[:, :_SHAPES] = shapes.reshape(-1, _SHAPES)
         glue = np.array([form.glue for form in self.forms], dtype=np.intp)
         known = np.flatnonzero(glue >= 0)
         rows[known, _SHAPES + glue[known]] = 1
@@ -103,7 +122,7 @@ def forms(text: str, units: Sequence[Word]) -> Forms:
     written = [*map(str.strip, Units.of(units).written(text))]
     place = {word: number for number, word in enumerate(dict.fromkeys(written))}
     ids = np.fromiter(map(place.__getitem__, written), dtype=np.intp, count=len(written))
-    return Forms([form(word) for word in place], ids)
+    return Forms([*place], [*map(form, place)], ids)
 
 
 @lru_cache(maxsize=65_536)
@@ -114,7 +133,7 @@ def form(word: str) -> Form:
     said = 0.0 if not low else 0.5 if function else bits(low)
     first = _LETTERS.search(word)
     capital = first is not None and first.group().isupper()
-    digit = any(map(str.isdigit, low))
+    digit = not low.isalpha() and any(map(str.isdigit, low))
     last = word[-1:]
     shape = (
         said / 16,
@@ -145,11 +164,28 @@ def form(word: str) -> Form:
         " " in word,
         not low,
     )
-    depth = word.count("(") + word.count("[") - word.count(")") - word.count("]")
-    quotes = word.count('"') + word.count("“") + word.count("”")
+    depth, quotes = (0, 0) if word.isalpha() else _marks(word)
     turns = low in _NEGATIONS or low.endswith(("n't", "n’t"))
     glue, joins = _PLACE.get(low, -1), _JOINS.get(low, 0)
-    return Form(low, stem(low), said, glue, depth, quotes, turns, joins, row(low), shape)
+    return Form(
+        low,
+        stem(low),
+        said,
+        glue,
+        depth,
+        quotes,
+        turns,
+        joins,
+        row(low),
+        function,
+        _COLUMNS.pack(*shape),
+    )
+
+
+def _marks(word: str) -> tuple[int, int]:
+    """Brackets that are opened less those that are closed, and quotation marks."""
+    depth = word.count("(") + word.count("[") - word.count(")") - word.count("]")
+    return depth, word.count('"') + word.count("“") + word.count("”")
 
 
 CAPITAL, DIGIT, YEAR, MONTH, NUMERAL, FUNCTIONAL, CLOSES, COPULA = 2, 4, 5, 6, 7, 1, 20, 24

@@ -7,6 +7,7 @@ threshold for the whole text, so that a dense part keeps more, and with the ques
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -54,7 +55,7 @@ class LLMLingua2:
         units = source.units
         known = traits(text, units, question if self.encoder is None else "")
         chances = self._chances(text, units, known, question)
-        cost = piece_costs(text, units, source.tokens)
+        cost = piece_costs(known.forms, source.tokens)
         protected = units.protected.copy()
         room = float(target_tokens)
         if self.on_protected == "error":
@@ -77,10 +78,11 @@ class LLMLingua2:
     def _chances(self, text: str, units: Units, known: Traits, question: str) -> Rows:
         """Of every stretch, by the classifier or, with an encoder, by the reader."""
         if self.encoder is None:
-            by = shipped() if self.weights is None else WordClassifier.load(self.weights)
+            own = self.weights
+            by = shipped() if own is None else _classifier(own, *_version(own))
             return by.chances(known)
         if self.weights is not None:
-            reader = WordReader.load(self.weights)
+            reader = _reader(self.weights, *_version(self.weights))
         elif self.encoder.name == ENCODER:
             reader = shipped_reader()
         else:
@@ -90,3 +92,19 @@ class LLMLingua2:
             )
         marks = reader.marks(self.encoder, text, units, question)
         return chances_of(marks, reader.lengths, known.layout.sentence)
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """When a file was written, and its bytes: weights are loaded once for as long as they stay the same."""
+    told = path.stat() if path.is_file() else None
+    return (told.st_mtime_ns, told.st_size) if told else (0, 0)
+
+
+@lru_cache(maxsize=4)
+def _classifier(path: Path, _written: int, _n_bytes: int) -> WordClassifier:
+    return WordClassifier.load(path)
+
+
+@lru_cache(maxsize=4)
+def _reader(path: Path, _written: int, _n_bytes: int) -> WordReader:
+    return WordReader.load(path)

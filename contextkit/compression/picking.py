@@ -29,10 +29,11 @@ SLACK = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Stretches:
-    """Candidates as columns: first and last unit, chance; sorted by where they begin."""
+    """Candidates as columns: first and last unit, segment, chance; sorted by where they begin."""
 
     first: Numbers
     last: Numbers
+    segment: Numbers
     chance: Reals
 
     @classmethod
@@ -41,15 +42,18 @@ class Stretches:
         n = len(chances)
         wanted = min(CANDIDATES * n, chances.size)
         edge = np.partition(chances, chances.size - wanted, axis=None)[chances.size - wanted]
-        first, length = np.nonzero((chances >= edge) & (chances > 0))
+        places = np.flatnonzero((chances >= edge) & (chances > 0))
+        first, length = np.divmod(places, chances.shape[1])
         last = np.minimum(first + length, n - 1)
-        inside = (first + length < n) & (segment[first] == segment[last])
-        first, length, last = first[inside], length[inside], last[inside]
-        return cls(first, last, chances[first, length].astype(np.float64))
+        of = segment[first]
+        inside = (first + length < n) & (of == segment[last])
+        found = cls(first, last, of, chances.ravel()[places].astype(np.float64))
+        return found.take(np.flatnonzero(inside))
 
-    def take(self, chosen: Flags | Numbers) -> Stretches:
+    def take(self, chosen: Numbers) -> Stretches:
         """Those that are chosen."""
-        return Stretches(self.first[chosen], self.last[chosen], self.chance[chosen])
+        first, last, segment = (each.take(chosen) for each in (self.first, self.last, self.segment))
+        return Stretches(first, last, segment, self.chance.take(chosen))
 
 
 def segments_of(sentence: Numbers) -> Numbers:
@@ -77,13 +81,17 @@ def pick(
     left = Stretches.of(chances, segment)
     while len(left.first):
         added = state.added(left)
-        rate = np.minimum(left.chance / np.maximum(added, 1e-9), best[segment[left.first]])
-        open_still = (added > 0) & (added <= target) & (rate >= state.edge(target))
-        left, rate = left.take(open_still), rate[open_still]
+        rate = left.chance / np.maximum(added, 1e-9)
+        most = np.minimum(rate, best.take(left.segment))
+        open_still = (added > 0) & (added <= target) & (most >= state.edge(target))
+        if not open_still.all():
+            places = np.flatnonzero(open_still)
+            left, rate, most = left.take(places), rate.take(places), most.take(places)
         if len(left.first):
-            places = _best_of_each(left.chance / added[open_still], segment[left.first])
-            best[segment[left.first[places]]] = rate[places]
-            state.keep(left.take(places), rate[places])
+            places = _best_of_each(rate, left.segment)
+            picked, worth = left.take(places), most.take(places)
+            best[picked.segment] = worth
+            state.keep(picked, worth)
     return state.worth
 
 
@@ -93,23 +101,26 @@ class _Filling:
     def __init__(self, cost: Reals, clause: Numbers, protected: Flags) -> None:
         self._cost, self._clause, self._protected = cost, clause, protected
         self._mass: Reals = np.bincount(clause, weights=cost * protected).astype(np.float64)
+        self._ranked: Numbers = np.zeros(0, dtype=np.intp)
         self.worth = np.zeros(len(cost))
 
     def added(self, found: Stretches) -> Reals:
         """Tokens that each stretch would add: its own, and what is protected in the clauses it opens."""
         missing = self._cost * (self.worth == 0)
-        own, held, mass = _sums(missing), _sums(missing * self._protected), _sums(self._mass)
-        first, behind = found.first, found.last + 1
-        alone = own[behind] - own[first]
-        opened = mass[self._clause[found.last] + 1] - mass[self._clause[first]]
-        return np.where(alone > 1e-6, alone + opened - (held[behind] - held[first]), 0.0)
+        alone = _between(_sums(missing), found)
+        told = alone
+        if self._mass.any():
+            mass, held = _sums(self._mass), _sums(missing * self._protected)
+            opened = mass[1:][self._clause].take(found.last)
+            opened -= mass[self._clause].take(found.first)
+            told = alone + opened - _between(held, found)
+        return np.where(alone > 1e-6, told, 0.0)
 
     def edge(self, target: float) -> float:
-        """The worth below which a pick cannot come into the target any more."""
-        picked = np.flatnonzero(self.worth)
-        order = picked[np.argsort(-self.worth[picked], kind="stable")]
-        tokens = np.cumsum(self._cost[order])
-        over = int(np.searchsorted(tokens, SLACK * target))
+        """The worth below which a pick cannot come into the target any more; it never falls."""
+        order = self._ranked[np.argsort(-self.worth[self._ranked], kind="stable")]
+        over = int(np.searchsorted(np.cumsum(self._cost[order]), SLACK * target))
+        self._ranked = order[: over + 1]
         return float(self.worth[order[over]]) if over < len(order) else 0.0
 
     def keep(self, found: Stretches, worth: Reals) -> None:
@@ -122,6 +133,7 @@ class _Filling:
         fresh = self._protected & (level[self._clause] > 0)
         fresh[units] = True
         fresh &= self.worth == 0
+        self._ranked = np.concatenate([self._ranked, np.flatnonzero(fresh)])
         self.worth[fresh] = level[self._clause[fresh]]
         self._mass[level > 0] = 0
 
@@ -132,6 +144,12 @@ def _best_of_each(rate: Reals, segment: Numbers) -> Numbers:
     top = np.repeat(np.maximum.reduceat(rate, starts), np.diff(np.append(starts, len(rate))))
     places = np.flatnonzero(rate == top)
     return places[np.flatnonzero(np.diff(segment[places], prepend=-1))]
+
+
+def _between(sums: Reals, found: Stretches) -> Reals:
+    """Of each stretch the sum, by the sums of all units before each."""
+    between: Reals = sums[1:].take(found.last) - sums.take(found.first)
+    return between
 
 
 def _sums(values: Reals) -> Reals:

@@ -15,6 +15,7 @@ from contextkit.compression.forms import (
     Forms,
     Numbers,
     Rows,
+    side_by_side,
 )
 from contextkit.compression.spans import Word
 from contextkit.compression.units import LINE_BREAK, Flags, Units, characters
@@ -54,21 +55,21 @@ def _numbered(starts: Numbers, bounds: Sequence[int]) -> Numbers:
 def place_rows(text: str, units: Sequence[Word], known: Forms, found: Layout, rows: Rows) -> Rows:
     """The columns of each unit `[n, COLUMNS]`; `rows` are those of its forms."""
     n = len(units)
-    out = np.zeros((n, COLUMNS), dtype=np.float32)
     if not n:
-        return out
-    traits = rows[known.ids]
-    capital, digit = traits[:, CAPITAL] > 0, traits[:, DIGIT] > 0
+        return np.zeros((0, COLUMNS), dtype=np.float32)
+    capital, digit, closes, copulas = (
+        (rows[:, column] > 0)[known.ids] for column in (CAPITAL, DIGIT, CLOSES, COPULA)
+    )
     lows = {low: number for number, low in enumerate(dict.fromkeys(f.low for f in known.forms))}
     low = np.array([lows[f.low] for f in known.forms], dtype=np.intp)[known.ids]
     times = np.bincount(low)[low]
-    first = np.zeros(n, dtype=bool)
-    first[np.unique(low, return_index=True)[1]] = True
+    # Forms are numbered as they appear.
+    first = np.diff(np.maximum.accumulate(low), prepend=-1) > 0
     in_lower = np.bincount(low, weights=~capital & ~digit)[low] > 0
     within, size = _within(found.sentence)
     within_clause, clause_size = _within(found.clause)
-    run, run_place = _runs((capital | digit), traits[:, CLOSES] > 0)
-    copula = _so_far(traits[:, COPULA] > 0, found.sentence)
+    run, run_place = _runs(capital | digit, closes)
+    copula = _so_far(copulas, found.sentence)
     names = _so_far(capital, found.sentence)
     last = found.sentence[-1]
     columns = (
@@ -100,13 +101,13 @@ def place_rows(text: str, units: Sequence[Word], known: Forms, found: Layout, ro
         np.minimum(names, 8) / 4,
         _line_first(text, units),
     )
-    for at, column in enumerate(columns):
-        out[:, at] = column
-    return out
+    return side_by_side(columns, n)
 
 
 def _firsts(part: Numbers) -> Numbers:
-    return np.asarray(np.searchsorted(part, part, side="left"), dtype=np.intp)
+    """The first unit of each unit's part."""
+    found: Numbers = np.flatnonzero(np.diff(part, prepend=-1))[part]
+    return found
 
 
 def _within(part: Numbers) -> tuple[Numbers, Numbers]:

@@ -65,7 +65,7 @@ _TELLING = re.compile(
 # No span begins elsewhere: every pattern starts at a word's edge, with a digit, one of these, or a URL.
 _BEGIN = re.compile(r"\b\w|\d|[~./$€£¥#+\-\"“`]|(?i:[hfw](?=[a-z]{1,4}://))")
 _WORD = re.compile(r"\S+\s*|\s+")
-# One class first, which the search skips to.
+# One class first, which the search skips to; so in `_PAUSE`.
 _END = re.compile(
     r"[.!?…。！？\n](?:(?<=\n)\n*|(?<=[.!?…])[.!?…]*[\"'”’)\]]*(?:\s+|$)|(?<=[。！？])[。！？]*(?:\s+|$))"
 )
@@ -73,7 +73,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|fig|no|inc|jr|sr|approx)|\b[A-Z])\.\s+$",
     re.IGNORECASE,
 )
-_PAUSE = re.compile(r"[,;:)—][\"”’]?\s|\s(?=\()|\s[–-]\s")
+_PAUSE = re.compile(r"[,;:)—\s](?:(?<=[,;:)—])[\"”’]?\s|(?<=\s)(?:(?=\()|[–-]\s))")
 
 
 class Span(NamedTuple):
@@ -196,7 +196,8 @@ def sentences(text: str) -> list[tuple[int, int]]:
     start = 0
     for match in _END.finditer(text):
         end = match.end()
-        if _ABBREVIATION.search(text, max(start, match.start() - 8), end):
+        first = match.start()
+        if text[first] == "." and _ABBREVIATION.search(text, max(start, first - 8), end):
             continue
         found.append((start, end))
         start = end
@@ -207,5 +208,5 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 def clauses(text: str, whole: Sequence[int]) -> list[int]:
     """Where clauses begin: every sentence of `whole`, and what follows a comma, a bracket or a dash."""
-    inner = (match.end() for match in _PAUSE.finditer(text))
-    return sorted({*whole, *(end for end in inner if end < len(text))})
+    inner = {match.end() for match in _PAUSE.finditer(text)} - {len(text)}
+    return sorted({*whole, *inner})

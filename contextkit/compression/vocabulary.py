@@ -25,6 +25,7 @@ FUNCTION_BITS = 0.5
 SPOKEN = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 _ENDINGS = ("ations", "ation", "ingly", "ments", "ment", "ings", "ies", "ing", "ers", "est", "ed", "es",
             "er", "ly", "or", "s", "e", "y")  # fmt: skip
+_BY_LAST = {end[-1]: [each for each in _ENDINGS if each[-1] == end[-1]] for end in _ENDINGS}
 
 
 def spoken(word: str) -> str:
@@ -38,7 +39,7 @@ def stem(word: str) -> str:
     """The word without its ending, so that `released`, `release` and `releases` are one."""
     if word.endswith(("'s", "’s")):
         word = word[:-2]
-    for ending in _ENDINGS:
+    for ending in _BY_LAST.get(word[-1:], ()):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]
     return word

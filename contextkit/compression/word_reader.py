@@ -94,7 +94,7 @@ class WordReader:
         windows = [*_windows(text)]
         for at in range(0, len(windows), WINDOWS):
             some = windows[at : at + WINDOWS]
-            told = reads.pairs(question[:QUESTION_CHARS].strip(), [text[a:b] for a, b in some])
+            told = reads.pairs(question.strip()[:QUESTION_CHARS], [text[a:b] for a, b in some])
             for (start, stop), (states, places) in zip(some, told, strict=True):
                 first, last = np.searchsorted(starts, (start, stop)).tolist()
                 of = np.searchsorted(starts[first:last], places + start, side="right") - 1

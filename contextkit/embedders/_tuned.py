@@ -42,7 +42,7 @@ class TunedMiniLM:
     def pairs(self, question: str, texts: Sequence[str]) -> list[tuple[Vectors, NDArray[np.int64]]]:
         """Of each text its tokens' states `[n, 384]` and where they start `[n]`.
 
-        Reads up to 512 tokens of question and text.
+        Reads up to 512 tokens of question and text; the longer one is cut first.
         """
         import numpy as np
 

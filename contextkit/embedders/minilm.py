@@ -127,9 +127,9 @@ class MiniLMEmbedder(BaseModel):
         torch = require("torch", kind=self.kind)
         with self._asking:
             if self._changed is None or self._changed.changes is not changes:
-                tokenizer = self._pair_tokenizer
-                made = TunedMiniLM(torch, self._model, tokenizer, self._asking, changes)
-                self._changed = made
+                self._changed = TunedMiniLM(
+                    torch, self._model, self._long_tokenizer, self._asking, changes
+                )
             return self._changed
 
     def _pooled(self, torch: Any, ids: list[list[int]]) -> Any:
@@ -174,15 +174,6 @@ class MiniLMEmbedder(BaseModel):
         )
         tokenizer.no_padding()
         tokenizer.enable_truncation(MOST_TOKENS)
-        return tokenizer
-
-    @cached_property
-    def _pair_tokenizer(self) -> Any:
-        tokenizer = require("tokenizers", kind=self.kind).Tokenizer.from_file(
-            str(self._place / "tokenizer.json")
-        )
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(MOST_TOKENS, strategy="only_second")
         return tokenizer
 
     @cached_property

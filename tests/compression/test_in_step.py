@@ -13,6 +13,7 @@ from contextkit.compression import ProtectedMass
 from contextkit.compression.in_step import Asking, Planned, Task, compress_many, in_step
 from contextkit.compression.methods import NAMES, MethodName, method
 from contextkit.compression.scoring import Asked, Begins, SurprisalScorer, TableReading
+from contextkit.errors import ConfigError
 from contextkit.tokens import TiktokenCounter
 
 from .test_methods import document
@@ -164,6 +165,24 @@ def test_answers_that_come_later_are_the_same(
     later = method(name, "stub", Later(side_by_side=side_by_side, worth=worth))
     assert compress_many(later, tasks) == compress_many(at_once, tasks)
     assert Counted.n_open == 0
+
+
+class Broken(Later):
+    """Fails as soon as it is asked behind a reading."""
+
+    def begin(self, asked: Sequence[Asked]) -> Callable[[], list[list[float]]]:
+        if Counted.n_open:
+            raise ConfigError("no more answers")
+        return super().begin(asked)
+
+
+def test_where_a_scorer_fails_every_reading_is_let_go_of() -> None:
+    by = method("llmlingua", "stub", Broken(side_by_side=3, worth=300))
+    tasks = [Task(document(30, n), 200, count) for n in range(4)]
+    with pytest.raises(ConfigError, match="no more answers") as failure:
+        compress_many(by, tasks)
+    assert Counted.n_open == 0, "while the error still holds the plans"
+    assert failure.tb is not None
 
 
 def test_where_one_text_cannot_be_told_the_others_let_go_of_what_they_hold() -> None:

@@ -60,6 +60,12 @@ def test_a_batch_scores_as_each_text_alone_and_as_a_reading(scorer: LocalScorer)
         assert again == pytest.approx(behind, abs=1e-4), "scoring reads nothing"
 
 
+def test_a_lone_surrogate_is_read_as_a_question_mark(scorer: LocalScorer) -> None:
+    asked = [Asked(f"Where {mark}", f"is it {mark} now", [3, 6, 8, 11]) for mark in "\ud800?"]
+    broken, whole = scorer.score_many(asked)
+    assert broken == pytest.approx(whole, abs=1e-3)
+
+
 def test_what_was_read_is_expected(scorer: LocalScorer) -> None:
     text = TEXTS[0]
     units = ends(text)

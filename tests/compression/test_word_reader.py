@@ -108,7 +108,9 @@ def test_a_word_is_the_mean_of_its_pieces() -> None:
 def test_a_block_is_read_by_itself_behind_the_question() -> None:
     letters = Letters()
     text = f"{TOWN}\n\nAnother block about something else."
-    found = IDENTITY.marks(letters, text, words(text), f" Who bakes? {'x' * QUESTION_CHARS}")
+    found = IDENTITY.marks(
+        letters, text, words(text), f"{' ' * QUESTION_CHARS}Who bakes? {'x' * QUESTION_CHARS}"
+    )
     alone = IDENTITY.marks(Letters(), TOWN, words(TOWN), "")
     assert found[: len(alone)] == pytest.approx(alone)
     assert [part.strip() for part in letters.read] == text.split("\n\n")
@@ -118,7 +120,7 @@ def test_a_block_is_read_by_itself_behind_the_question() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n\n", "word", "a\n\nb", "x" * 5000, "😀 " * 700])
-@pytest.mark.parametrize("question", ["", "who?", "why " * 3000, "\ud800"])
+@pytest.mark.parametrize("question", ["", "who?", "why " * 3000, "\ud800", "각 " * 200])
 def test_any_text_is_read(text: str, question: str, minilm: MiniLMEmbedder) -> None:
     units = words(text)
     rows = shipped_reader().marks(minilm, text, units, question)
@@ -135,7 +137,7 @@ def test_nothing_changed_is_the_encoder_itself(minilm: MiniLMEmbedder) -> None:
     question = "Who sells?"
     plain = minilm.tuned(none).pairs(question, texts)
     changed = minilm.tuned(shipped_reader().changes).pairs(question, texts)
-    tokenizer, model = minilm._pair_tokenizer, minilm._model
+    tokenizer, model = minilm._long_tokenizer, minilm._model
     for text, (states, starts), (others, _) in zip(texts, plain, changed, strict=True):
         made = tokenizer.encode(question, text)
         with torch.inference_mode():
@@ -218,6 +220,9 @@ def test_weights_and_encoder_belong_together(minilm: MiniLMEmbedder, tmp_path: P
     path = tmp_path / "own.npz"
     np.savez(path, **own.head, **own.changes)  # type: ignore[arg-type]
     mine = LLMLingua2("stub", path, minilm).compress(TOWN, 20, count)
+    tuned = minilm._changed
+    assert LLMLingua2("stub", path, minilm).compress(TOWN, 20, count) == mine
+    assert minilm._changed is tuned, "read and tuned once"
     assert mine == LLMLingua2("stub", encoder=minilm).compress(TOWN, 20, count)
     with pytest.raises(ConfigError, match=r"word classifier: own\.npz"):
         LLMLingua2("stub", path).compress(TOWN, 20, count)
