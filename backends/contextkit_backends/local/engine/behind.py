@@ -18,7 +18,7 @@ MOST_PADDING = 2
 """How many times as many keys the longest row of a group may have as the shortest."""
 LEAST_ROWS = 4
 """Fewer rows than these are left to a GPU's kernels."""
-SCORES = {"cpu": 1 << 22, "cuda": 1 << 28}
+SCORES = {"cpu": 1 << 23, "cuda": 1 << 28}
 """Numbers of scores that one call may hold."""
 
 

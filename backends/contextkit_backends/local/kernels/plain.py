@@ -226,11 +226,11 @@ def _attend(q: Any, q_head: Any, k: Any, v: Any, seen: Any, head: int, scoring: 
     scores *= scoring.scale
     if scoring.softcap is not None:
         scores = scoring.softcap * torch.tanh(scores / scoring.softcap)
-    scores = scores.masked_fill(~seen[None], -torch.inf)
+    scores.masked_fill_(~seen[None], -torch.inf)
     if scoring.sink_logits is not None:
         column = scoring.sink_logits.to(dtype)[:, None, None].expand(-1, n, 1)
         scores = torch.cat([scores, column], dim=-1)
-    weights = scores.softmax(dim=-1)[..., : k.shape[1]].nan_to_num()
+    weights = scores.softmax(dim=-1)[..., : k.shape[1]].nan_to_num_()
     grouped = weights.reshape(n_kv_heads, -1, k.shape[1])
     out = (grouped @ v).reshape(n_heads, n, v.shape[-1])
     return out.transpose(0, 1).to(q.dtype)
