@@ -128,13 +128,13 @@ class _Filling:
         lengths = found.last + 1 - found.first
         begins = np.repeat(found.first - np.cumsum(lengths) + lengths, lengths)
         units: Numbers = np.arange(int(lengths.sum())) + begins
-        level = np.zeros(len(self._mass))
-        np.maximum.at(level, self._clause[units], np.repeat(worth, lengths))
-        fresh = self._protected & (level[self._clause] > 0)
-        fresh[units] = True
-        fresh &= self.worth == 0
+        own, level = np.zeros(len(self.worth)), np.zeros(len(self._mass))
+        own[units] = np.repeat(worth, lengths)
+        np.maximum.at(level, self._clause[units], own[units])
+        told = np.where(self._protected, level[self._clause], own)
+        fresh = (told > 0) & (self.worth == 0)
         self._ranked = np.concatenate([self._ranked, np.flatnonzero(fresh)])
-        self.worth[fresh] = level[self._clause[fresh]]
+        self.worth[fresh] = told[fresh]
         self._mass[level > 0] = 0
 
 

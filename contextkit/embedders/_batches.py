@@ -1,4 +1,4 @@
-"""What the embedders share: texts of like length together, and text that every tokenizer takes."""
+"""What the embedders share: texts of like length together."""
 
 from __future__ import annotations
 
@@ -18,8 +18,3 @@ def batches(lengths: Mapping[int, int], limit: int) -> Iterator[list[int]]:
         batch.append(index)
     if batch:
         yield batch
-
-
-def sayable(text: str) -> str:
-    """The text with a question mark for every lone surrogate, which no UTF-8 can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -6,8 +6,9 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from contextkit.embedders._batches import batches, sayable
+from contextkit.embedders._batches import batches
 from contextkit.errors import ConfigError
+from contextkit.native import multiplies_bfloat16, sayable
 
 if TYPE_CHECKING:
     from threading import Lock
@@ -88,12 +89,5 @@ def _changed(torch: Any, model: Any, changes: Mapping[str, Any]) -> Any:
                 raise ConfigError(
                     f"embedder minilm: the changes do not fit this model: {error}"
                 ) from error
-    return made.to(_quick_dtype(torch, model)).eval()
-
-
-def _quick_dtype(torch: Any, model: Any) -> Any:
-    """bfloat16 on a CPU that multiplies it natively: 2.6 times as fast."""
-    probe: Any = getattr(torch.cpu, "get_capabilities", dict)
-    known: Mapping[str, Any] = probe()
-    native = known.get("avx512_bf16", False) or known.get("amx_bf16", False)
-    return torch.bfloat16 if native and model.device.type == "cpu" else model.dtype
+    quick = model.device.type == "cpu" and multiplies_bfloat16(torch)
+    return made.to(torch.bfloat16 if quick else model.dtype).eval()

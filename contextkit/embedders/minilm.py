@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from contextkit.embedders._batches import batches, sayable
+from contextkit.embedders._batches import batches
 from contextkit.embedders._modules import require
 from contextkit.embedders._tuned import TunedMiniLM
 from contextkit.errors import ConfigError
+from contextkit.native import sayable
 
 if TYPE_CHECKING:
     from contextkit.embedding import Vectors

@@ -20,9 +20,10 @@ from pydantic import (
     model_validator,
 )
 
-from contextkit.embedders._batches import batches, sayable
+from contextkit.embedders._batches import batches
 from contextkit.embedders._modules import require
 from contextkit.errors import EmbeddingFailed
+from contextkit.native import sayable
 
 if TYPE_CHECKING:
     from contextkit.embedding import Vectors

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from contextkit.embedders._batches import batches, sayable
+from contextkit.embedders._batches import batches
 from contextkit.embedders._modules import require
+from contextkit.native import sayable
 
 if TYPE_CHECKING:
     from contextkit.embedding import Vectors

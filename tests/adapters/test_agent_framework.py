@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,6 @@ class Verdict(BaseModel):
     """A structured answer."""
 
     gate: int
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 def run(provider: FakeProvider, work: Callable[[AsyncOpenAI], Coroutine[Any, Any, None]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import anyio
@@ -28,19 +27,12 @@ from tests.adapters.scenario import (
     check,
     ledgers,
     look_up,
-    made,
     questions,
     ready,
     weigh,
 )
 from tests.fakes.answers import Answer, Failure, saying
 from tests.fakes.provider import FakeProvider
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 def agent_of(provider: FakeProvider, manager: ContextManager, **more: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -25,7 +24,6 @@ from tests.adapters.scenario import (
     SYSTEM,
     check,
     look_up,
-    made,
     questions,
     ready,
     weigh,
@@ -34,12 +32,6 @@ from tests.fakes.answers import Failure, saying
 from tests.fakes.provider import FakeProvider
 
 CONFIG = {"configurable": {"thread_id": "support/42"}}
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 def graph_of(provider: FakeProvider, manager: ContextManager, *tools: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -46,12 +45,6 @@ from tests.fakes.answers import Failure, saying
 from tests.fakes.provider import FakeProvider
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 def llm_of(provider: FakeProvider, manager: ContextManager) -> LocalLLM:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,6 @@ class Verdict(BaseModel):
 @pytest.fixture(autouse=True)
 def _no_tracing() -> None:
     set_tracing_disabled(True)
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 def agent_of(client: AsyncOpenAI, kind: Kind = OpenAIChatCompletionsModel, **more: Any) -> Any:

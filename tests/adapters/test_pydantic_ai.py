@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable
 from functools import partial
 from typing import Any
 
@@ -51,12 +51,6 @@ from tests.adapters.scenario import (
 )
 from tests.fakes.answers import Answer, Failure, saying
 from tests.fakes.provider import FakeProvider
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 def agent_of(provider: FakeProvider, manager: ContextManager, **more: Any) -> Agent[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -58,12 +57,6 @@ class Weigh(Tool):  # type: ignore[misc]
 
     def forward(self, topic: str, how: str) -> str:
         return weigh(topic, how)
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 def is_asked(body: dict[str, Any]) -> str:

@@ -112,3 +112,31 @@ def test_what_costs_more_than_the_target_is_never_picked() -> None:
     place = np.zeros(2, dtype=np.intp)
     worth = pick(chances, np.array([9.0, 2.0]), place, np.arange(2), np.zeros(2, bool), 4.0)
     assert worth.tolist() == [0.0, pytest.approx(0.05)]
+
+
+def test_what_is_protected_comes_at_the_highest_worth_of_its_clause() -> None:
+    """A clause that reaches over two segments is opened by whichever pick of a round is worth more."""
+    n = 2 * MOST_WORDS
+    chances = np.zeros((n, LONGEST), dtype=np.float32)
+    chances[3, 0], chances[MOST_WORDS + 3, 0] = 0.8, 0.1
+    protected = np.zeros(n, dtype=bool)
+    protected[10] = True
+    sentence = np.zeros(n, dtype=np.intp)
+    worth = pick(chances, np.ones(n), segments_of(sentence), sentence, protected, float(n))
+    assert worth[3] == worth[10] > worth[MOST_WORDS + 3] > 0
+
+
+def test_no_clause_is_opened_at_the_cost_of_what_was_taken() -> None:
+    """Whether by a later pick or to fill up: what is protected in it would push the likeliest out."""
+    cost, clause = np.ones(12), np.repeat([0, 1, 2], 4)
+    protected = np.zeros(12, dtype=bool)
+    protected[5:8] = True
+    chances = np.zeros((12, LONGEST), dtype=np.float32)
+    chances[0, 3], chances[4, 0], chances[8, 0] = 0.9, 0.05, 0.01
+    worth = np.zeros(12)
+    worth[:4], worth[5:8], worth[4], worth[8] = 0.5, 0.2, 0.1, 0.05
+    filled = fill(worth, chances, cost, clause, protected, 5.0)
+    inside, taken = np.array(filled.inside), np.array(filled.scores) > 500
+    assert np.flatnonzero(taken).tolist() == [0, 1, 2, 3, 8]
+    assert inside[clause == 0].all()
+    assert not inside[clause == 1].any()

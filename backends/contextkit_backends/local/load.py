@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from contextkit.errors import ConfigError
+from contextkit.native import multiplies_bfloat16
 
 SHIPPED = Path(__file__).parent / "models"
 _WANTED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model")
@@ -202,14 +203,11 @@ def torch_dtype(name: str) -> Any:
 
 
 def quick_dtype(device: str) -> str:
-    """bfloat16 on a CPU that multiplies it natively (AVX-512 BF16, AMX), or else `auto`.
+    """bfloat16 on a CPU that multiplies it natively, or else `auto`.
 
-    Such products take a quarter of the time of float32; for what is compared, not said, that is enough.
+    For what is compared, not said, its precision is enough.
     """
-    torch = require("torch")
-    probe: Any = getattr(torch.cpu, "get_capabilities", None)
-    known: Mapping[str, Any] = probe() if probe else {}
-    native = any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    native = multiplies_bfloat16(require("torch"))
     return "bfloat16" if native and checked_device(device) == "cpu" else "auto"
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from contextkit.compression.scoring import Asked
 from contextkit.errors import NotFinite
+from contextkit.native import sayable
 from contextkit_backends.local.load import require
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Reader:
         """Reads every context and, behind it, every text, which is let go; a GPU may be at it still."""
         readings = _own(asked)
         encoded: list[Any] = self.tokenizer.encode_batch(
-            [*(_sayable(each.text) for each in asked), *(_sayable(each.context) for each in asked)],
+            [*(sayable(each.text) for each in asked), *(sayable(each.context) for each in asked)],
             add_special_tokens=False,
         )
         texts, contexts = encoded[: len(asked)], encoded[len(asked) :]
@@ -188,11 +189,6 @@ def _own(asked: Sequence[Asked]) -> list[LocalReading | None]:
     if len({*map(id, kept)}) < len(kept):
         raise ValueError("score_many: a reading stands in one question at a time")
     return found
-
-
-def _sayable(text: str) -> str:
-    """The text with a question mark for every lone surrogate, which no tokenizer takes."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _by_unit(ends: Sequence[int], offsets: Sequence[tuple[int, int]], bits: Reals) -> list[float]:

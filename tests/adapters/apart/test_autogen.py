@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,6 @@ openai: Any = pytest.importorskip("autogen_ext.models.openai")
 models: Any = pytest.importorskip("autogen_core.models")
 
 from contextkit.adapters.autogen import ContextClient, ContextHistory  # noqa: E402
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 def run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from contextkit.manager import ContextManager
 from tests.adapters import scenario
 from tests.adapters.managers import RESERVE, question
-from tests.adapters.scenario import MODEL, SYSTEM, made, questions, ready
+from tests.adapters.scenario import MODEL, SYSTEM, questions, ready
 from tests.fakes.answers import Answer
 from tests.fakes.provider import FakeProvider
 
@@ -21,12 +21,6 @@ conditions: Any = pytest.importorskip("autogen_agentchat.conditions")
 openai: Any = pytest.importorskip("autogen_ext.models.openai")
 
 from contextkit.adapters.autogen import ContextClient, ContextHistory  # noqa: E402
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 def run(provider: FakeProvider, work: Callable[[Any], Coroutine[Any, Any, None]]) -> None:

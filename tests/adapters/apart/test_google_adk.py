@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from tests.adapters.scenario import (
     SYSTEM,
     check,
     check_cached,
-    made,
     questions,
     ready,
 )
@@ -41,12 +40,6 @@ from contextkit.adapters.google_adk import ContextPlugin  # noqa: E402
 
 CLAUDE = "claude-sonnet-5"
 Ask = Callable[..., Coroutine[Any, Any, str]]
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 def run(

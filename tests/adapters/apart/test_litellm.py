@@ -21,7 +21,6 @@ from tests.adapters.scenario import (
     TOOLS,
     check,
     ledgers,
-    made,
     ready,
     run_tool,
 )
@@ -48,12 +47,6 @@ SCHEMAS: Any = [
     }
     for name in TOOLS
 ]
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from tests.adapters.scenario import (
     SYSTEM,
     check,
     check_cached,
-    made,
     questions,
     ready,
 )
@@ -42,12 +40,6 @@ class Verdict(BaseModel):
     """A structured answer."""
 
     gate: int
-
-
-@pytest.fixture
-def manager() -> Iterator[ContextManager]:
-    with made() as manager:
-        yield manager
 
 
 def agent_of(provider: FakeProvider, manager: ContextManager, **more: Any) -> Any:
