@@ -116,6 +116,12 @@ class Forms:
         """One value a form, spread over the units."""
         return np.array(values, dtype=np.float32)[self.ids]
 
+    def spoken(self) -> Numbers:
+        """For each unit the number of its word, however it is written; 0 for one that is none."""
+        known = {"": 0}
+        numbers = [known.setdefault(form.low, len(known)) for form in self.forms]
+        return np.array(numbers, dtype=np.intp)[self.ids]
+
 
 def forms(text: str, units: Sequence[Word]) -> Forms:
     """The written words of the units."""

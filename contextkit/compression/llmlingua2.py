@@ -63,7 +63,8 @@ class LLMLingua2:
             cost[protected] = 0
             protected[:] = False
         clause = known.uncut
-        worth = pick(chances, cost, segments_of(known.layout.sentence), clause, protected, room)
+        segment, spoken = segments_of(known.layout.sentence), known.forms.spoken()
+        worth = pick(chances, cost, segment, clause, protected, spoken, room)
         filled = fill(worth, chances, cost, clause, protected, room)
         return Teller(self.kind, self.on_protected, handle).tell(
             text,

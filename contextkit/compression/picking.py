@@ -1,8 +1,9 @@
 """Which stretches to keep so that the answer is most likely among them, at so many tokens.
 
-Every stretch of a few words has a chance of being what somebody will ask for. Those with the highest chance
-a token come first; what is kept already costs nothing, and a clause that is opened costs what is protected
-in it. Sentences do not touch one another, so all are filled side by side.
+Every stretch of a few words has a chance of being what somebody will ask for; words that stand in several
+places count once, where they are likeliest. Those with the highest chance a token come first; what is kept
+already costs nothing, and a clause that is opened costs what is protected in it. Sentences do not touch one
+another, so all are filled side by side.
 """
 
 from __future__ import annotations
@@ -50,6 +51,19 @@ class Stretches:
         found = cls(first, last, of, chances.ravel()[places].astype(np.float64))
         return found.take(np.flatnonzero(inside))
 
+    def once(self, spoken: Numbers) -> Stretches:
+        """Those of the same words as one: the likeliest, with the chance of all; `spoken` numbers words."""
+        if not len(self.first):
+            return self
+        keys = _keys(self.first, self.last, spoken)
+        order = np.argsort(keys, kind="stable")
+        group = np.cumsum(np.diff(keys[order], prepend=keys[order[:1]]) != 0)
+        best = np.sort(order[_best_of_each(self.chance[order], group)])
+        sums = np.zeros(len(keys))
+        sums[order] = np.bincount(group, weights=self.chance[order])[group]
+        found = self.take(best)
+        return Stretches(found.first, found.last, found.segment, sums[best])
+
     def take(self, chosen: Numbers) -> Stretches:
         """Those that are chosen."""
         first, last, segment = (each.take(chosen) for each in (self.first, self.last, self.segment))
@@ -69,16 +83,18 @@ def pick(
     segment: Numbers,
     clause: Numbers,
     protected: Flags,
+    spoken: Numbers,
     target: float,
 ) -> Reals:
     """For each unit its chance a token when it was picked; 0 where it never was.
 
-    A unit that is `protected` comes with the clause that it stands in; mark none where all stay anyway.
+    `spoken` numbers the units' words; 0 is none. A unit that is `protected` comes with the clause that it
+    stands in; mark none where all stay anyway.
     Within a segment a later pick is worth no more than the one before it, on which it builds.
     """
     state = _Filling(cost, clause, protected)
     best = np.full(int(segment[-1]) + 1, np.inf)
-    left = Stretches.of(chances, segment)
+    left = Stretches.of(chances, segment).once(spoken)
     while len(left.first):
         added = state.added(left)
         rate = left.chance / np.maximum(added, 1e-9)
@@ -136,6 +152,22 @@ class _Filling:
         self._ranked = np.concatenate([self._ranked, np.flatnonzero(fresh)])
         self.worth[fresh] = told[fresh]
         self._mass[level > 0] = 0
+
+
+_FACTOR = 0x9E3779B97F4A7C15
+"""Odd, so that it can be divided by, modulo 2**64."""
+
+
+def _keys(first: Numbers, last: Numbers, spoken: Numbers) -> npt.NDArray[np.uint64]:
+    """A number for the words of each stretch: a polynomial of theirs modulo 2**64."""
+    n = len(spoken)
+    powers, inverse = (
+        np.cumprod(np.full(n, factor, dtype=np.uint64))
+        for factor in (_FACTOR, pow(_FACTOR, -1, 1 << 64))
+    )
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(spoken.astype(np.uint64) * powers)])
+    keys: npt.NDArray[np.uint64] = (sums[last + 1] - sums[first]) * inverse[first]
+    return keys
 
 
 def _best_of_each(rate: Reals, segment: Numbers) -> Numbers:

@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,8 @@ def cases(path: Path, passages: int = 1, seed: int = 1) -> list[Case]:
         shown = [gold]
         if passages > 1:
             near = own or others.nearest(question, passages - 1 + 20)
-            free = [p for p in near if p != gold and not _holds(p, answers)]
-            shown += free[: passages - 1]
+            free = (p for p in near if p != gold and not _holds(p, answers))
+            shown += islice(free, passages - 1)
             draw.shuffle(shown)
         text = "\n\n".join(f"{p.title}\n{p.text}" if len(shown) > 1 else p.text for p in shown)
         found.append(Case(name, text, question, answers))

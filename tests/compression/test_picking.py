@@ -28,6 +28,11 @@ def drawn(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
     )
 
 
+def different(cost: np.ndarray) -> np.ndarray:
+    """No word twice."""
+    return np.arange(1, len(cost) + 1)
+
+
 def one_after_the_other(
     chances: np.ndarray,
     cost: np.ndarray,
@@ -67,7 +72,7 @@ def one_after_the_other(
 def test_side_by_side_is_one_after_the_other(seed: int) -> None:
     chances, cost, sentence, clause, protected = drawn(40, seed)
     total = float(cost.sum())
-    found = pick(chances, cost, segments_of(sentence), clause, protected, total)
+    found = pick(chances, cost, segments_of(sentence), clause, protected, different(cost), total)
     assert found == pytest.approx(
         one_after_the_other(chances, cost, sentence, clause, protected, total), rel=1e-5
     )
@@ -76,9 +81,10 @@ def test_side_by_side_is_one_after_the_other(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_what_is_given_up_early_would_not_have_fitted(seed: int) -> None:
     chances, cost, sentence, clause, protected = drawn(400, seed)
-    target = 0.2 * float(cost.sum())
-    some = pick(chances, cost, segments_of(sentence), clause, protected, target)
-    every = pick(chances, cost, segments_of(sentence), clause, protected, float(cost.sum()))
+    total = float(cost.sum())
+    target = 0.2 * total
+    some = pick(chances, cost, segments_of(sentence), clause, protected, different(cost), target)
+    every = pick(chances, cost, segments_of(sentence), clause, protected, different(cost), total)
     assert np.count_nonzero(some) < np.count_nonzero(every)
     order = np.argsort(-every, kind="stable")
     within = order[np.cumsum(cost[order]) <= target]
@@ -89,7 +95,7 @@ def test_what_is_given_up_early_would_not_have_fitted(seed: int) -> None:
 def test_what_is_taken_fits_and_brings_its_clauses_protected_units(share: float) -> None:
     chances, cost, sentence, clause, protected = drawn(300, 9)
     target = share * float(cost.sum())
-    worth = pick(chances, cost, segments_of(sentence), clause, protected, target)
+    worth = pick(chances, cost, segments_of(sentence), clause, protected, different(cost), target)
     filled = fill(worth, chances, cost, clause, protected, target)
     scores, inside = np.array(filled.scores), np.array(filled.inside)
     taken = scores > 500
@@ -110,7 +116,8 @@ def test_long_sentences_are_filled_in_parts() -> None:
 def test_what_costs_more_than_the_target_is_never_picked() -> None:
     chances = np.array([[0.5], [0.1]], dtype=np.float32)
     place = np.zeros(2, dtype=np.intp)
-    worth = pick(chances, np.array([9.0, 2.0]), place, np.arange(2), np.zeros(2, bool), 4.0)
+    cost = np.array([9.0, 2.0])
+    worth = pick(chances, cost, place, np.arange(2), np.zeros(2, bool), different(cost), 4.0)
     assert worth.tolist() == [0.0, pytest.approx(0.05)]
 
 
@@ -122,8 +129,36 @@ def test_what_is_protected_comes_at_the_highest_worth_of_its_clause() -> None:
     protected = np.zeros(n, dtype=bool)
     protected[10] = True
     sentence = np.zeros(n, dtype=np.intp)
-    worth = pick(chances, np.ones(n), segments_of(sentence), sentence, protected, float(n))
+    cost, segment = np.ones(n), segments_of(sentence)
+    worth = pick(chances, cost, segment, sentence, protected, different(cost), float(n))
     assert worth[3] == worth[10] > worth[MOST_WORDS + 3] > 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_words_count_once_where_they_are_likeliest(seed: int) -> None:
+    chances, _, sentence, _, _ = drawn(200, seed)
+    spoken = np.random.default_rng(seed).integers(0, 4, 200)
+    every = Stretches.of(chances, segments_of(sentence))
+    groups: dict[tuple[int, ...], list[tuple[float, int]]] = {}
+    for first, last, chance in zip(every.first, every.last, every.chance, strict=True):
+        said = tuple(spoken[first : last + 1].tolist())
+        while said and said[-1] == 0:  # an end that says nothing makes no other words
+            said = said[:-1]
+        groups.setdefault(said, []).append((float(chance), -int(first)))
+    once = every.once(spoken)
+    told = [*zip(once.chance.tolist(), (-once.first).tolist(), strict=True)]
+    wanted = [(sum(chance for chance, _ in group), max(group)[1]) for group in groups.values()]
+    assert len(told) == len(wanted) < len(every.first)
+    for (chance, at), (total, place) in zip(sorted(told), sorted(wanted), strict=True):
+        assert (chance, at) == (pytest.approx(total), place)
+
+
+def test_a_name_that_returns_is_paid_for_once() -> None:
+    """Its second mention leaves room for what is said once."""
+    chances = np.array([[0.4], [0.3], [0.2], [0.1]], dtype=np.float32)
+    spoken, alone = np.array([7, 7, 8, 9]), np.arange(4)
+    worth = pick(chances, np.ones(4), alone, alone, np.zeros(4, bool), spoken, 4.0)
+    assert worth.tolist() == pytest.approx([0.7, 0, 0.2, 0.1])
 
 
 def test_no_clause_is_opened_at_the_cost_of_what_was_taken() -> None:
