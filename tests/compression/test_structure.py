@@ -251,3 +251,44 @@ def test_kinds_are_told_apart(name: str) -> None:
 )
 def test_blocks_tile_the_text(text: str) -> None:
     assert "".join(text[start:stop] for start, stop, _ in blocks(text)) == text
+
+
+PASSAGE = (
+    "The ferry left the old harbour at dawn. Its captain, Ilse Brandt, had sailed the strait for thirty "
+    "years and knew each light. Passengers slept on the benches below. By noon the coast of Gotland lay "
+    "ahead, grey and flat, and the engines were slowed so that the pilot could come aboard."
+)
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.35, 0.5, 0.7, 0.9])
+def test_short_prose_is_told_by_words_where_sentences_leave_much_of_the_target(rate: float) -> None:
+    tokens = count(PASSAGE)
+    target = int(rate * tokens)
+    made = Structure().compress(PASSAGE, target, count)
+    assert target - max(1, 0.02 * tokens) <= made.achieved_tokens <= target
+    assert made.note in ("prose", "words")
+    if made.note == "prose":
+        assert "left out" in made.text
+
+
+def test_words_of_short_prose_are_those_asked_for() -> None:
+    for divisor in (5, 8):
+        target = count(PASSAGE) // divisor
+        made = Structure().compress(PASSAGE, target, count, question="Who was the ferry's captain?")
+        assert (made.method, made.note) == ("structure", "words")
+        assert "Ilse Brandt" in made.text
+
+
+def test_sentences_stay_whole_where_they_fill_the_target() -> None:
+    text = " ".join(f"{PASSAGE[:-1]}, as in {year}." for year in range(1900, 1960))
+    made = Structure().compress(text, count(text) // 2, count)
+    assert made.note == "prose"
+    kept = [part.strip() for part in made.text.replace("]", "[").split("[")[::2]]
+    assert all(part in text for part in kept)
+
+
+def test_prose_beside_a_structure_is_told_by_sentences() -> None:
+    text = f'{PASSAGE}\n\n```json\n{{"a": [1, 2, 3], "b": "{"x" * 80}"}}\n```\n'
+    made = Structure().compress(text, count(text) // 2, count)
+    assert "json" in made.note
+    assert "words" not in made.note

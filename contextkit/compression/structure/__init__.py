@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
 from contextkit.compression.base import Compressed, Count, ProtectedMass
 from contextkit.compression.kinds import blocks
+from contextkit.compression.llmlingua2 import LLMLingua2
 from contextkit.compression.structure.dialects import FENCE, Section
 from contextkit.compression.structure.relevance import Relevance
 
@@ -17,6 +19,9 @@ SMALL = 240
 """Characters that a small section gets before larger ones share the rest."""
 CLOSE = 0.98
 """A text that fills this share of its target is close enough."""
+_STUB = re.compile(r"\s*\[…[^\]]*\]\s*")
+UNUSED = 0.02
+"""Of a text of prose, the share that may be missing to its target."""
 SAMPLED_FROM, SAMPLED_TIMES, SAMPLES = 100_000, 64, 8
 """A text of so many characters, so many for each token of its target, is not counted but sampled."""
 
@@ -24,6 +29,9 @@ SAMPLED_FROM, SAMPLED_TIMES, SAMPLES = 100_000, 64, 8
 @dataclass(frozen=True, slots=True)
 class Structure:
     """Whole items, rows, lines and bodies leave; a stub counts them; what stays is verbatim.
+
+    Of prose, whole sentences. Where those leave over 2 % of a text's tokens unused, as in short texts, it
+    is told by the likeliest words, like `llmlingua2`.
 
     A text of 100,000 characters and more that is far over its target is not counted: `source_tokens` is
     then what samples of it say. `achieved_tokens` is always counted.
@@ -55,12 +63,24 @@ class Structure:
             for start, stop, kind in blocks(text)
         ]
         told = _valid(sections, len(text), tokens, target_tokens, count)
+        kinds = {part.kind for part in sections}
         note = " ".join(dict.fromkeys(part.kind for part in sections if part.kind != FENCE))
+        if kinds <= {"prose", "text"} and _unused(told, target_tokens, count) > UNUSED * tokens:
+            by_words = LLMLingua2(on_protected="stub")
+            made = by_words.compress(text, target_tokens, count, question=question, handle=handle)
+            return replace(made, method=self.kind, note="words")
         if isinstance(told, int):
             if self.on_protected == "error":
                 raise ProtectedMass(told, target_tokens)
             told, note = _bare(target_tokens, count, len(text), handle), "stub"
         return Compressed(told, tokens, target_tokens, count(told), self.kind, note)
+
+
+def _unused(told: str | int, target: int, count: Count) -> int:
+    """Tokens of the target that are not used; all where nothing fits, or nothing but a stub."""
+    if isinstance(told, int) or _STUB.fullmatch(told):
+        return target
+    return target - count(told)
 
 
 def _tokens(text: str, target: int, count: Count) -> int:
