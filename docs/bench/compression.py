@@ -7,8 +7,9 @@
 
 What is shipped was trained on the first 700 questions of the lost-in-the-middle file, on MuSiQue, HotpotQA
 and paragraphs of SQuAD's training part: `answers` takes the former's from 700 on; give it SQuAD's
-development part. Of more than 1,000 questions it draws so many. Speeds are CPU time of one thread; `throughput` is that of texts that
-are scored by a model, told side by side and one after the other, in wall and CPU time.
+development part. Of more than 1,000 questions it draws so many. Speeds are CPU time of one thread;
+`throughput` is that of texts that are scored by a model, told side by side and one after the other, in wall
+and CPU time.
 """
 
 from __future__ import annotations
