@@ -292,3 +292,17 @@ def test_prose_beside_a_structure_is_told_by_sentences() -> None:
     made = Structure().compress(text, count(text) // 2, count)
     assert "json" in made.note
     assert "words" not in made.note
+
+
+@pytest.mark.parametrize(
+    "odd", ["这是一个测试句子。" * 40, "🙂🙃" * 200, "\x00\x01ÿ" * 300, PASSAGE]
+)
+@pytest.mark.parametrize("target", [8, 12, 30])
+def test_what_has_no_words_is_never_told_by_nothing(odd: str, target: int) -> None:
+    assert STUB.compress(odd, target, count, handle="m7").text.strip()
+
+
+def test_where_not_even_an_outline_fits_words_do_not_stand_in_for_it() -> None:
+    with pytest.raises(ProtectedMass):
+        Structure().compress(PASSAGE, 3, count)
+    assert STUB.compress(PASSAGE, 3, count, handle="m7").text == "[m7]"

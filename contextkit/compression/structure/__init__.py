@@ -19,6 +19,7 @@ SMALL = 240
 """Characters that a small section gets before larger ones share the rest."""
 CLOSE = 0.98
 """A text that fills this share of its target is close enough."""
+_PROSE = ("prose", "text")
 _STUB = re.compile(r"\s*\[…[^\]]*\]\s*")
 UNUSED = 0.02
 """Of a text of prose, the share that may be missing to its target."""
@@ -63,24 +64,20 @@ class Structure:
             for start, stop, kind in blocks(text)
         ]
         told = _valid(sections, len(text), tokens, target_tokens, count)
-        kinds = {part.kind for part in sections}
         note = " ".join(dict.fromkeys(part.kind for part in sections if part.kind != FENCE))
-        if kinds <= {"prose", "text"} and _unused(told, target_tokens, count) > UNUSED * tokens:
-            by_words = LLMLingua2(on_protected="stub")
-            made = by_words.compress(text, target_tokens, count, question=question, handle=handle)
-            return replace(made, method=self.kind, note="words")
         if isinstance(told, int):
             if self.on_protected == "error":
                 raise ProtectedMass(told, target_tokens)
             told, note = _bare(target_tokens, count, len(text), handle), "stub"
-        return Compressed(told, tokens, target_tokens, count(told), self.kind, note)
-
-
-def _unused(told: str | int, target: int, count: Count) -> int:
-    """Tokens of the target that are not used; all where nothing fits, or nothing but a stub."""
-    if isinstance(told, int) or _STUB.fullmatch(told):
-        return target
-    return target - count(told)
+        achieved = count(told)
+        unused = target_tokens - (0 if _STUB.fullmatch(told) else achieved)
+        is_prose = note != "stub" and all(part.kind in _PROSE for part in sections)
+        if is_prose and unused > UNUSED * tokens:
+            by_words = LLMLingua2(on_protected="stub")
+            made = by_words.compress(text, target_tokens, count, question=question, handle=handle)
+            if made.text.strip():
+                return replace(made, method=self.kind, note="words")
+        return Compressed(told, tokens, target_tokens, achieved, self.kind, note)
 
 
 def _tokens(text: str, target: int, count: Count) -> int:
