@@ -27,16 +27,20 @@ UNREAD = -log2(1 - CACHE_SHARE)
 class Reading(Protocol):
     """What a scorer has read so far. A context manager: a model's holds memory."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Lets go of what is held."""
+        ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class SurprisalScorer(BaseModel):
         return found
 
 
-class TableReading:
+class TableReading(Reading):
     """Counts of the stems that were read."""
 
     def __init__(self) -> None:
@@ -147,14 +151,3 @@ class TableReading:
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

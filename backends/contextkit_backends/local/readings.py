@@ -10,12 +10,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from contextkit.compression.scoring import Asked
+from contextkit.compression.scoring import Asked, Reading
 from contextkit.errors import NotFinite
 from contextkit.native import sayable
 from contextkit_backends.local.load import require
@@ -145,7 +144,7 @@ class Reader:
 
 
 @dataclass(eq=False)
-class LocalReading:
+class LocalReading(Reading):
     """A sequence of the engine, and the tokens that it is told next: they were said, but not yet read."""
 
     _reader: Reader
@@ -165,17 +164,6 @@ class LocalReading:
         """Gives the sequence's pages back."""
         with self._reader.engine.lock:
             self.sequence.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _own(asked: Sequence[Asked]) -> list[LocalReading | None]:
