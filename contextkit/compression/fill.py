@@ -19,7 +19,7 @@ PROBES = 24
 """Whole texts that may be counted in search of the cut; halving needs log2(words) at most."""
 NEAR = 2000
 """One token in so many may be left of a target: another count would cost more than it brings."""
-CHARACTERS = 4.0
+CHARACTERS = 4.8
 """About how many a token has, before anything was counted."""
 
 

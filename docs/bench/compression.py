@@ -9,7 +9,7 @@ What is shipped was trained on the first 700 questions of the lost-in-the-middle
 and paragraphs of SQuAD's training part: `answers` takes the former's from 700 on; give it SQuAD's
 development part. Of more than 1,000 questions it draws so many. Speeds are CPU time of one thread;
 `throughput` is that of texts that are scored by a model, told side by side and one after the other, in wall
-and CPU time.
+and CPU time; with `--processes N` so many tell all of the texts at the same time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import gc
 import random
 import sys
 from collections.abc import Callable
+from multiprocessing import Queue, get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -33,6 +35,7 @@ from contextkit.evals.recall import figure
 from contextkit.tokens import TiktokenCounter
 
 HELD_OUT, DRAWN = 700, 1000
+WARM_UP_SECONDS = 300
 RATE = 0.25
 QUESTION = "What should a founder do first?"
 BY_WORDS: tuple[MethodName, ...] = tuple(name for name in NAMES if name != "structure")
@@ -113,7 +116,11 @@ def throughput(path: str, *options: str) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--methods", nargs="*", default=["llmlingua"])
     parser.add_argument("--alone", type=int, help="texts told one by one; default: all")
+    parser.add_argument("--processes", type=int, default=1)
     told = parser.parse_args(options)
+    if told.processes > 1:
+        _side_by_side(path, told)
+        return
     asked = scorer("local", device=told.device, dtype=told.dtype, threads=told.threads)
     tasks = _tasks(Path(path).read_text(encoding="utf-8"), told.texts, told.characters)
     for name in told.methods:
@@ -131,6 +138,42 @@ def throughput(path: str, *options: str) -> None:
         )
         same = sum(a.text == b.text for a, b in zip(together, alone, strict=False))
         print(f"{same} of {len(part)} texts the same both ways")
+
+
+def _side_by_side(path: str, told: argparse.Namespace) -> None:
+    """Tokens a second of several processes from the first one's start to the last one's end."""
+    context = get_context("spawn")
+    ready, done = context.Barrier(told.processes + 1), context.Queue()
+    workers = [
+        context.Process(target=_worker, args=(path, told, ready, done), daemon=True)
+        for _ in range(told.processes)
+    ]
+    for worker in workers:
+        worker.start()
+    for name in told.methods:
+        ready.wait(WARM_UP_SECONDS)
+        began = perf_counter()
+        tokens = sum(done.get(timeout=WARM_UP_SECONDS) for _ in workers)
+        took = perf_counter() - began
+        print(
+            f"{name:26} {told.processes} processes {tokens:9,} tokens {took:7.2f} s"
+            f" {tokens / took:9,.0f} tokens/s",
+            flush=True,
+        )
+    for worker in workers:
+        worker.join()
+
+
+def _worker(path: str, told: argparse.Namespace, ready: Barrier, done: Queue[int]) -> None:
+    asked = scorer("local", device=told.device, dtype=told.dtype, threads=told.threads)
+    tasks = _tasks(Path(path).read_text(encoding="utf-8"), told.texts, told.characters)
+    for name in told.methods:
+        by = method(name, "stub", asked)
+        compress_many(by, tasks)
+        gc.freeze()
+        ready.wait(WARM_UP_SECONDS)
+        rounds = [compress_many(by, tasks) for _ in range(told.repeats)]
+        done.put(sum(each.source_tokens for made in rounds for each in made))
 
 
 def _tasks(text: str, n: int, characters: int) -> list[Task]:

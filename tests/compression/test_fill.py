@@ -81,3 +81,34 @@ def test_line_breaks_stay_where_words_leave(text: str, kept: str, told: str) -> 
 def test_units_without_blanks_of_their_own_are_kept_apart() -> None:
     text = "one two three"
     assert joined(text, [Word(0, 3, False), Word(8, 13, False)]) == "one three"
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "told"),
+    [
+        ("Rome, which fell, is old", "which fell,", "Rome is old"),
+        ("Rome, which fell, is old", "is", "Rome, which fell old"),
+        ("Rome (in 1990, it fell; and rose)", "it fell;", "Rome (in 1990 and rose)"),
+        ("It is not, as we know, late", "as we know,", "It is not, late"),
+        ("It is not, as we know, late", "late", "It is not, as we know"),
+        ("see https://a.io/b?c=1, or ask", "or", "see https://a.io/b?c=1, ask"),
+        ("red , green , blue", "green", "red , blue"),
+        ("red, green, blue ", "", "red, green, blue "),
+        ("red,\ngreen,\nblue", "green,", "red,\nblue"),
+        ("漢字, 仮名, 文", "仮名,", "漢字 文"),
+    ],
+)
+def test_a_pause_leaves_with_what_it_led_to(text: str, left: str, told: str) -> None:
+    units = [u for u in words(text) if text[u.start : u.stop].strip() not in left.split()]
+    assert joined(text, units) == told
+
+
+@given(st.text(alphabet='ab1,;: \n\t"(no漢', max_size=60), st.data())
+def test_words_and_protected_spans_stay_where_pauses_leave(text: str, data: st.DataObject) -> None:
+    units = [u for u in words(text) if u.protected or data.draw(st.booleans())]
+    told = joined(text, units)
+    kept = "".join(text[u.start : u.stop] for u in units)
+    assert [*filter(str.isalnum, told)] == [*filter(str.isalnum, kept)]
+    assert len(told.split()) <= len(kept.split())
+    for span in protected(text):
+        assert text[span.start : span.stop] in told

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Reals = npt.NDArray[np.float64]
 
-PASS_LOGITS = 1 << 28
+PASS_LOGITS = 1 << 29
 """Logits of one pass on a GPU; on a CPU a pass is as long as the engine's chunks."""
 
 
@@ -46,12 +46,13 @@ class Reader:
             add_special_tokens=False,
         )
         texts, contexts = encoded[: len(asked)], encoded[len(asked) :]
+        most = self._pass_tokens
         told: list[Any] = []
         opened: list[Any] = []
         try:
             for reading, context, text in zip(readings, contexts, texts, strict=True):
-                told += self._told(reading, context.ids, text.ids, opened)
-            answers = self._nats(told)
+                told += self._told(reading, context.ids, text.ids, opened, most)
+            answers = self._nats(told, most)
         finally:
             self._close(opened)
 
@@ -65,11 +66,15 @@ class Reader:
         return result
 
     def _told(
-        self, reading: LocalReading | None, context: list[int], text: list[int], opened: list[Any]
+        self,
+        reading: LocalReading | None,
+        context: list[int],
+        text: list[int],
+        opened: list[Any],
+        most: int,
     ) -> list[Any]:
         """The rows of one question; what is opened for it has to be closed."""
         told: Any = require("contextkit_backends.local.engine.nats").Told
-        most = self._pass_tokens
         if reading is None:
             if not text:
                 return []
@@ -82,7 +87,7 @@ class Reader:
         ids = [*before, *reading.pending, *text[:-1]]
         if len(ids) <= most:
             return [told(reading.sequence, ids, text, len(before))]
-        self._nats([told(reading.sequence, before)] if before else [])
+        self._nats([told(reading.sequence, before)] if before else [], most)
         with self.engine.lock:
             opened.append(reading.sequence.fork())
         return [told(opened[-1], ids[len(before) :], text)]
@@ -100,10 +105,9 @@ class Reader:
             for sequence in sequences:
                 sequence.close()
 
-    def _nats(self, told: Sequence[Any]) -> Callable[[], list[Reals]]:
-        """Reads them; what is returned gives the bits of those that say something."""
+    def _nats(self, told: Sequence[Any], most: int) -> Callable[[], list[Reals]]:
+        """Reads them, `most` tokens at once; what is returned gives the bits of those that tell one."""
         engine: Any = require("contextkit_backends.local.engine.nats")
-        most = self._pass_tokens
         order: list[int] = []
         read: list[Any] = []
         for group in engine.passes(told, most):

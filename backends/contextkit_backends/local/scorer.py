@@ -26,7 +26,7 @@ READINGS = {"cpu": 8, "cuda": 256}
 """Texts that are worth reading side by side."""
 ROOM_TOKENS = 1024
 """What a reading needs beside its window: sinks, a segment, pages begun."""
-ENOUGH = {"cuda": 110_000}
+ENOUGH = {"cuda": 220_000}
 """Characters of English that about fill a pass of the shipped model: fewer are not worth a launch."""
 
 
