@@ -51,7 +51,7 @@ class Joints:
         line &= ~self._broken[left]
         gap = (self.units.starts[right] > self.units.stops[left]) & self._behind_blank[right]
         gap &= ~self._blank[left] & ~line
-        for place in np.flatnonzero(self._leads_on(kept)).tolist():
+        for place in map(int, np.flatnonzero(self._leads_on(kept))):
             made[place] = _without_pause(str(made[place]))
         for place in map(int, np.flatnonzero(line)):
             made[place] = str(made[place]).rstrip(" \t") + "\n"
