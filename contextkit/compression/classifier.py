@@ -1,9 +1,10 @@
 """The shipped classifier: how likely each stretch of words is what somebody will ask a text for.
 
 A small network over what is known of a word (`traits`) and of its neighbours, trained on questions whose
-answers are marked in public passages: with the question, and without it. After LLMLingua-2 (Pan et al.
-2024, arXiv:2403.12968), whose labels a large model wrote; ours are extractive, and stretches are judged by
-where they begin and end, as readers are trained (Seo et al. 2016, arXiv:1611.01603).
+answers are marked in public passages, with the question and without it, and on what the shipped reader
+(`word_reader`) says of them (Hinton et al. 2015, arXiv:1503.02531). After LLMLingua-2 (Pan et al. 2024,
+arXiv:2403.12968), whose labels a large model wrote; ours are extractive, and stretches are judged by where
+they begin and end, as readers are trained (Seo et al. 2016, arXiv:1611.01603).
 """
 
 from __future__ import annotations

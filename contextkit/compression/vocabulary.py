@@ -1,6 +1,6 @@
 """How much a word says by itself: bits from the frequencies of a shipped table, and its stem.
 
-The table holds the words of public passages and meetings (made by `docs/bench/word_classifier.py`), so a
+The table holds the words of public passages and meetings (made by `docs/bench/word_table.py`), so a
 word's bits do not depend on what else stands in the text.
 """
 

