@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from contextkit.compression.spans import Word
 from contextkit.compression.units import Units
+from contextkit.compression.unspaced import DENIES
 from contextkit.compression.vocabulary import FUNCTION, bits, row, spoken, stem, vectors
 
 Rows = npt.NDArray[np.float32]
@@ -52,6 +53,7 @@ _JOINS = {
     ),
 }
 _LETTERS = re.compile(r"[^\W_]")
+_DENIES = re.compile(DENIES)
 ROWS = 4096
 """Units that are worked out at once; more do not stay in a processor's cache."""
 _SHAPES = 27
@@ -171,7 +173,7 @@ def form(word: str) -> Form:
         not low,
     )
     depth, quotes = (0, 0) if word.isalpha() else _marks(word)
-    turns = low in _NEGATIONS or low.endswith(("n't", "n’t"))
+    turns = low in _NEGATIONS or low.endswith(("n't", "n’t")) or _DENIES.search(low) is not None
     glue, joins = _PLACE.get(low, -1), _JOINS.get(low, 0)
     return Form(
         low,

@@ -13,6 +13,9 @@ from functools import lru_cache, partial
 from itertools import accumulate, compress, repeat
 from typing import Any, NamedTuple, cast
 
+from contextkit.compression.unspaced import DENIES, DENY_BEGIN
+from contextkit.compression.unspaced import pieces as pieces_of
+
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"
 _UNIT = (
     r"(?:\s?(?:%|percent|per\s?cent|[kmgt]i?b|[kmgt]?hz|[kmc]?m|km/h|mph|mm|kg|mg|g|lbs?|oz|ml|l"
@@ -40,7 +43,7 @@ _KINDS = {
     ),
     "negation": (
         r"\b(?:no|not|nor|never|none|nobody|nothing|nowhere|neither|without|unless|except|cannot"
-        r"|hardly|barely|fails?|failed|false|\w+n['’]t)\b"
+        rf"|hardly|barely|fails?|failed|false|\w+n['’]t)\b|{DENIES}"
     ),
     "modality": r"\b(?:must|shall|should|only|until|always|required?|mandatory|forbidden|optional)\b",
     "comparative": (
@@ -63,17 +66,18 @@ _TELLING = re.compile(
     re.IGNORECASE,
 )
 # No span begins elsewhere: every pattern starts at a word's edge, with a digit, one of these, or a URL.
-_BEGIN = re.compile(r"\b\w|\d|[~./$€£¥#+\-\"“`]|(?i:[hfw](?=[a-z]{1,4}://))")
-_WORD = re.compile(r"\S+\s*|\s+")
+_BEGIN = re.compile(rf"\b\w|\d|[~./$€£¥#+\-\"“`{DENY_BEGIN}]|(?i:[hfw](?=[a-z]{{1,4}}://))")
 # One class first, which the search skips to; so in `_PAUSE`.
 _END = re.compile(
-    r"[.!?…。！？\n](?:(?<=\n)\n*|(?<=[.!?…])[.!?…]*[\"'”’)\]]*(?:\s+|$)|(?<=[。！？])[。！？]*(?:\s+|$))"
+    r"[.!?…。！？\n](?:(?<=\n)\n*|(?<=[.!?…])[.!?…]*[\"'”’)\]]*(?:\s+|$)|(?<=[。！？])[。！？]*[」』”’）]*\s*)"
 )
 _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|fig|no|inc|jr|sr|approx)|\b[A-Z])\.\s+$",
     re.IGNORECASE,
 )
-_PAUSE = re.compile(r"[,;:)—\s](?:(?<=[,;:)—])[\"”’]?\s|(?<=\s)(?:(?=\()|[–-]\s))")
+_PAUSE = re.compile(
+    r"[,;:)—\s，、；：](?:(?<=[,;:)—])[\"”’]?\s|(?<=[，、；：])\s*|(?<=\s)(?:(?=\()|[–-]\s))"
+)
 
 
 class Span(NamedTuple):
@@ -97,7 +101,7 @@ class Word(NamedTuple):
 
 def protected(text: str) -> list[Span]:
     """Every protected span of a text, in order, none overlapping another."""
-    pieces = _WORD.findall(text)
+    pieces = pieces_of(text)
     found: list[Span] = []
     at = start = 0
     for piece, own in zip(pieces, map(_own, pieces), strict=True):
@@ -134,7 +138,7 @@ def in_words(
 
 def tiles(text: str) -> tuple[list[int], list[tuple[int, int]]]:
     """Where the pieces between blanks begin, the end last; which pieces protected spans hold together."""
-    pieces = _WORD.findall(text)
+    pieces = pieces_of(text)
     edges = [*accumulate(map(len, pieces), initial=0)]
     known = [*map(_own, pieces)]
     runs: list[tuple[int, int]] = []

@@ -15,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from contextkit.compression.base import Count
 from contextkit.compression.spans import protected, sentences
@@ -47,6 +48,12 @@ class _Unit:
     said: Said
     place: int
     words: frozenset[str]
+    start: int
+    stop: int
+    """Where it stands in all that was said."""
+    begun: bool
+    """Whether its first word began before it; `…` stands for what is missing."""
+    goes_on: bool
 
 
 def extract(said: Sequence[Said], target_tokens: int, count: Count) -> str:
@@ -74,16 +81,20 @@ def extract(said: Sequence[Said], target_tokens: int, count: Count) -> str:
 def _told(chosen: Sequence[_Unit]) -> str:
     """The units in their order, neighbours of one entry and speaker on one line."""
     lines: list[Said] = []
-    for unit in sorted(chosen, key=lambda unit: unit.place):
-        last = lines[-1] if lines else None
+    units = sorted(chosen, key=lambda unit: unit.place)
+    follows = [before.stop == unit.start for before, unit in pairwise(units)]
+    for unit, before, behind in zip(units, [False, *follows], [*follows, False], strict=False):
+        began = "…" if unit.begun and not before else ""
+        text = began + unit.said.text + ("…" if unit.goes_on and not behind else "")
+        said, last = unit.said, lines[-1] if lines else None
         if last and (last.seq, last.speaker, last.tainted) == (
-            unit.said.seq,
-            unit.said.speaker,
-            unit.said.tainted,
+            said.seq,
+            said.speaker,
+            said.tainted,
         ):
-            lines[-1] = replace(last, text=f"{last.text} {unit.said.text}")
+            lines[-1] = replace(last, text=f"{last.text}{'' if before else ' '}{text}")
         else:
-            lines.append(unit.said)
+            lines.append(replace(said, text=text))
     return join(lines)
 
 
@@ -93,35 +104,44 @@ def _units(said: Sequence[Said], most_chars: int) -> list[_Unit]:
     read, longest = 0, max(SHORTEST, min(LONGEST, most_chars))
     for each in said:
         suspect = each.tainted and gives_orders(each.text)
-        for text in _cut(each.text, 0 if suspect else min(WHOLE_CHARS, most_chars), longest):
+        whole = 0 if suspect else min(WHOLE_CHARS, most_chars)
+        for start, stop in _cut(each.text, whole, longest):
+            text = each.text[start:stop]
             words = frozenset(terms(text))
             if words and not (suspect and gives_orders(text)):
                 piece = replace(each, text=text)
-                units.append(_Unit(piece, len(units), words))
-        read += len(each.text)
+                at = read + start, read + stop
+                broken = _within_word(each.text, start), _within_word(each.text, stop)
+                units.append(_Unit(piece, len(units), words, *at, *broken))
+        read += len(each.text) + 1
         if read > READ_CHARS:
             break
     return units
 
 
-def _cut(text: str, whole: int, longest: int) -> list[str]:
-    """A text of up to `whole` characters as it is, a longer one by sentences that can be told."""
+def _cut(text: str, whole: int, longest: int) -> list[tuple[int, int]]:
+    """Start and stop of a text of up to `whole` characters, or of its sentences that can be told."""
+    first = len(text) - len(text.lstrip())
     flat = text.strip()
     if len(flat) <= whole:
-        return [flat] if flat else []
-    units: list[str] = []
+        return [(first, first + len(flat))] if flat else []
+    units: list[tuple[int, int]] = []
     for start, stop in sentences(flat[:READ_CHARS]):
-        sentence = flat[start:stop].strip()
-        if whole and units and len(units[-1]) < SHORTEST:
-            sentence = f"{units.pop()} {sentence}"
-        while len(sentence) > longest:
-            at = sentence.rfind(" ", SHORTEST, longest)
-            at = longest if at < 0 else at
-            units.append(sentence[:at])
-            sentence = sentence[at:].strip()
-        if sentence:
-            units.append(sentence)
-    return units
+        stop = start + len(flat[start:stop].rstrip())
+        if whole and units and units[-1][1] - units[-1][0] < SHORTEST:
+            start = units.pop()[0]
+        while stop - start > longest:
+            at = flat.rfind(" ", start + SHORTEST, start + longest)
+            at = start + longest if at < 0 else at
+            units.append((start, at))
+            start = next((n for n in range(at, stop) if not flat[n].isspace()), stop)
+        if start < stop:
+            units.append((start, stop))
+    return [(first + start, first + stop) for start, stop in units]
+
+
+def _within_word(text: str, at: int) -> bool:
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
 
 
 def _facts(text: str) -> float:

@@ -71,6 +71,20 @@ def test_what_says_nothing_gives_nothing(text: str) -> None:
     assert extract([], 50, count) == ""
 
 
+def test_what_was_cut_stands_together_as_it_did() -> None:
+    text = "".join(f"第{n}個車站位於城市的東邊。" for n in range(30))
+    assert extract([Said(0, "user", text)], 2000, count) == f"m0 user: {text}"
+    for target in range(20, 400, 20):
+        for each in read_lines(extract([Said(0, "user", text)], target, count)):
+            assert all(part in text for part in each.text.split())
+
+
+def test_half_a_word_is_marked() -> None:
+    told = extract([Said(0, "user", "7" * 41)], 8, count)
+    assert told in ("m0 user: " + "7" * 41, "m0 user: " + "7" * 40 + "…", "m0 user: …7", "")
+    assert extract([Said(0, "user", "7" * 950)], 40, lambda text: len(text) // 3).count("…") >= 1
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -95,5 +109,6 @@ def test_every_unit_is_word_for_word_and_the_target_holds(
     assert not told or count(told) <= target
     assert told == extract(said, target, count)
     for each in read_lines(told):
-        assert flat(each.text) in flat(texts[each.seq][0])
+        source = flat(texts[each.seq][0])
+        assert all(word.strip("…") in source for word in flat(each.text).split())
         assert each.tainted == texts[each.seq][1]
