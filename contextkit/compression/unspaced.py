@@ -14,6 +14,7 @@ _HIRAGANA = r"\u3041-\u309f"
 _KATAKANA = r"\u30a1-\u30ffｦ-ﾟ"
 _OPENING = "「『（《〈【〔［｛"
 _MARKS = r"、。〃」』）》〉】〕］｝！，．：；？･｡､"
+_WESTERN_MARKS = r",.;:!?…)\]}\"'”’"
 _PARTICLES = "的了是在"
 DENY_BEGIN = "不没沒未无無勿なま"
 DENIES = "[不没沒未无無勿]|ない|なかった|ません"
@@ -33,7 +34,7 @@ _PIECE = re.compile(
           | [^\s{_HAN}{_HIRAGANA}{_KATAKANA}{_OPENING}{_MARKS}]+ (?: (?<=\d)[{_HAN}] )?
         )
       | [{_OPENING}]+
-    )? [{_MARKS}]* \s*
+    )? [{_MARKS}{_WESTERN_MARKS}]* \s*
     """,
     re.VERBOSE,
 )

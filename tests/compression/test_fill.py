@@ -109,6 +109,6 @@ def test_words_and_protected_spans_stay_where_pauses_leave(text: str, data: st.D
     told = joined(text, units)
     kept = "".join(text[u.start : u.stop] for u in units)
     assert [*filter(str.isalnum, told)] == [*filter(str.isalnum, kept)]
-    assert len(told.split()) <= len(kept.split())
+    assert "  " not in told or "  " in text
     for span in protected(text):
         assert text[span.start : span.stop] in told

@@ -47,6 +47,7 @@ def test_text_with_blanks_is_cut_at_them_alone(text: str) -> None:
 def test_pieces_are_about_phrases() -> None:
     assert pieces("它有三千多年的历史，是") == ["它有三千多年的", "历史，", "是"]
     assert pieces("2008年，北京举办了") == ["2008年，", "北京举办了"]
+    assert pieces("漢字, (仮名), 文.b") == ["漢字, ", "(", "仮名), ", "文.", "b"]
     assert pieces("「江戸」と呼ばれていました。") == ["「江戸」", "と", "呼ばれていました。"]
     assert pieces("オリンピックが開催 iPhone手机 x") == [
         "オリンピックが",
