@@ -68,10 +68,11 @@ class Units(Sequence[Word]):
         return [text[start:stop] for start, stop in ends]
 
     def n_words(self, text: str) -> Places:
-        """How many words each unit has, one at least; units begin where words do."""
+        """How many words each unit has between its blanks, one at least."""
         blank = characters(text)[1]
         begins = np.concatenate([[0], np.cumsum(~blank[1:] & blank[:-1])])
-        found: Places = np.maximum(begins[self.stops] - begins[self.starts], 1)
+        within = ~blank[self.starts] & ~blank[self.starts + 1]
+        found: Places = np.maximum(begins[self.stops] - begins[self.starts] + within, 1)
         return found
 
     def merged(self, runs: Iterable[tuple[int, int]]) -> Units:

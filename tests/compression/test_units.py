@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contextkit.compression import words
@@ -30,6 +30,7 @@ def test_columns_hold_the_words(text: str) -> None:
 
 
 @given(TEXT)
+@example("㐀0\r0")
 def test_a_unit_has_as_many_words_as_are_written_in_it(text: str) -> None:
     for units in (units_of(text), phrases(text, words(text))):
         expected = [len(written.split()) or 1 for written in units.written(text)]
